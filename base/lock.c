@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The ranks that a thread holds are one bit each in a thread-local word: since
+ * no two locks of one rank nest, a bit is enough.
+ */
+#include "base/lock.h"
+
+#include <glib.h>
+
+static _Thread_local unsigned ranks_held;
+
+static void rank_push(LockRank rank)
+{
+#ifdef LOCK_DEBUG
+    /* Any bit at or above rank is a lock taken out of order. */
+    g_assert(ranks_held >> rank == 0);
+#endif
+    ranks_held |= 1u << rank;
+}
+
+static void rank_pop(LockRank rank)
+{
+    ranks_held &= ~(1u << rank);
+}
+
+void lock_init(Lock *lock, LockRank rank)
+{
+    int ret = pthread_mutex_init(&lock->mutex, NULL);
+
+    g_assert(ret == 0);
+    lock->rank = rank;
+}
+
+void lock_destroy(Lock *lock)
+{
+    int ret = pthread_mutex_destroy(&lock->mutex);
+
+    g_assert(ret == 0);
+}
+
+void lock_acquire(Lock *lock) NO_THREAD_SAFETY_ANALYSIS
+{
+    rank_push(lock->rank);
+    pthread_mutex_lock(&lock->mutex);
+}
+
+void lock_release(Lock *lock) NO_THREAD_SAFETY_ANALYSIS
+{
+    pthread_mutex_unlock(&lock->mutex);
+    rank_pop(lock->rank);
+}
+
+void lock_wait(Lock *lock, pthread_cond_t *cond)
+{
+    pthread_cond_wait(cond, &lock->mutex);
+}
+
+void lock_assert_may_wait(void)
+{
+#ifdef LOCK_DEBUG
+    g_assert(ranks_held >> LOCK_RANK_RING == 0);
+#endif
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Lock: a pthread mutex that knows its place in the lock order.
+ *
+ * Threads: any.
+ * Locks:   a thread takes ranks strictly upwards; debug builds assert it, and
+ *          Clang's thread-safety analysis checks who holds what. The order and
+ *          what each lock protects: docs/threads-and-locks.md.
+ */
+#ifndef BASE_LOCK_H
+#define BASE_LOCK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#if defined(__clang__)
+#define LOCK_ATTRIBUTE(x) __attribute__((x))
+#else
+#define LOCK_ATTRIBUTE(x)
+#endif
+
+/* On a function: the caller holds the lock / must not hold it. */
+#define REQUIRES(...) LOCK_ATTRIBUTE(requires_capability(__VA_ARGS__))
+#define EXCLUDES(...) LOCK_ATTRIBUTE(locks_excluded(__VA_ARGS__))
+/* On a function: it returns with the lock taken / released. */
+#define ACQUIRES(...) LOCK_ATTRIBUTE(acquire_capability(__VA_ARGS__))
+#define RELEASES(...) LOCK_ATTRIBUTE(release_capability(__VA_ARGS__))
+/* On a file-scope object (on fields clang 14 does not resolve it). */
+#define GUARDED_BY(x) LOCK_ATTRIBUTE(guarded_by(x))
+#define NO_THREAD_SAFETY_ANALYSIS LOCK_ATTRIBUTE(no_thread_safety_analysis)
+
+/**
+ * enum LockRank - the one order in which locks may nest
+ * @LOCK_RANK_BIG: stand-in for a monitor's big lock (program and tests only)
+ * @LOCK_RANK_DEVICE: stand-in for a device's own lock (program and tests only)
+ * @LOCK_RANK_CONFIG: Viommu::config_lock
+ * @LOCK_RANK_RING: Viommu::ring_lock
+ * @LOCK_RANK_LEAF: nothing is taken under these
+ */
+typedef enum LockRank {
+    LOCK_RANK_BIG = 1,
+    LOCK_RANK_DEVICE,
+    LOCK_RANK_CONFIG,
+    LOCK_RANK_RING,
+    LOCK_RANK_LEAF,
+} LockRank;
+
+typedef struct LOCK_ATTRIBUTE(capability("mutex")) Lock {
+    pthread_mutex_t mutex;
+    LockRank rank;              /* [const] */
+} Lock;
+
+#define LOCK_INITIALIZER(r) { .mutex = PTHREAD_MUTEX_INITIALIZER, .rank = (r) }
+
+void lock_init(Lock *lock, LockRank rank);
+void lock_destroy(Lock *lock);
+
+/**
+ * lock_acquire() - take @lock
+ *
+ * Context: May block. Debug builds assert that the thread holds no lock of
+ * @lock's rank or above.
+ */
+void lock_acquire(Lock *lock) ACQUIRES(lock);
+void lock_release(Lock *lock) RELEASES(lock);
+
+/**
+ * lock_wait() - pthread_cond_wait() on @lock
+ *
+ * Context: The caller holds @lock, and holds it again on return.
+ */
+void lock_wait(Lock *lock, pthread_cond_t *cond) REQUIRES(lock);
+
+/**
+ * lock_assert_may_wait() - assert that this thread holds no lock that an
+ * iothread takes (LOCK_RANK_RING and above), so it may wait for one
+ */
+void lock_assert_may_wait(void);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Each iommufd ioctl once, with its errors; no policy. Source: Linux 7.3,
+ * include/uapi/linux/iommufd.h, declared in host/iommufd-abi.h.
+ *
+ * All return true, or false with @error set: what was tried, on which IDs, and
+ * the errno text. Out parameters are written on success only.
+ *
+ * Threads: any.
+ * Locks:   none of ours; may block, so never under a ring_lock.
+ */
+#ifndef HOST_IOMMUFD_H
+#define HOST_IOMMUFD_H
+
+#include "host/host-iommu.h"
+#include "host/iommufd-abi.h"
+
+#include <stdbool.h>
+
+/* IOMMU_DESTROY. Fails with EBUSY while something still uses the object. */
+bool iommufd_destroy(HostIommu *host, uint32_t id, GError **error);
+
+/* IOMMU_IOAS_ALLOC */
+bool iommufd_ioas_alloc(HostIommu *host, uint32_t *ioas_id, GError **error);
+
+/* IOMMU_HWPT_ALLOC with IOMMU_HWPT_ALLOC_NEST_PARENT, on an IOAS */
+bool iommufd_nest_parent_alloc(HostIommu *host, uint32_t dev_id,
+                               uint32_t ioas_id, uint32_t *hwpt_id,
+                               GError **error);
+
+/**
+ * iommufd_nested_hwpt_alloc() - IOMMU_HWPT_ALLOC of driver data on a vIOMMU
+ * @data_type: IOMMU_HWPT_DATA_*
+ * @data: @data_len bytes of what @data_type says, borrowed for the call
+ */
+bool iommufd_nested_hwpt_alloc(HostIommu *host, uint32_t dev_id,
+                               uint32_t viommu_id, uint32_t data_type,
+                               const void *data, uint32_t data_len,
+                               uint32_t *hwpt_id, GError **error);
+
+/* IOMMU_VIOMMU_ALLOC; @type is IOMMU_VIOMMU_TYPE_* */
+bool iommufd_viommu_alloc(HostIommu *host, uint32_t type, uint32_t dev_id,
+                          uint32_t hwpt_id, uint32_t *viommu_id,
+                          GError **error);
+
+/* IOMMU_VDEVICE_ALLOC */
+bool iommufd_vdevice_alloc(HostIommu *host, uint32_t viommu_id,
+                           uint32_t dev_id, uint64_t virt_id,
+                           uint32_t *vdevice_id, GError **error);
+
+/* IOMMU_VEVENTQ_ALLOC; @depth in events */
+bool iommufd_veventq_alloc(HostIommu *host, uint32_t viommu_id, uint32_t type,
+                           uint32_t depth, uint32_t *veventq_id, int *fd,
+                           GError **error);
+
+/**
+ * iommufd_invalidate() - IOMMU_HWPT_INVALIDATE on a vIOMMU or HWPT
+ * @entries: @num entries of @entry_len bytes
+ * @num: in: how many; out, on failure too: how many the kernel has handled
+ *
+ * Return: 0 or -errno (data path: no GError).
+ */
+int iommufd_invalidate(HostIommu *host, uint32_t id, uint32_t data_type,
+                       const void *entries, uint32_t entry_len, uint32_t *num);
+
+/* IOMMU_GET_HW_INFO of type IOMMU_HW_INFO_TYPE_ARM_SMMUV3 */
+bool iommufd_hw_info_arm_smmuv3(HostIommu *host, uint32_t dev_id,
+                                struct iommu_hw_info_arm_smmuv3 *info,
+                                GError **error);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * GuestMem: guest physical address to host address, as an RCU-published table
+ * of regions that the embedder replaces whole.
+ *
+ * What the guest and we both touch is accessed as aligned little-endian words,
+ * each single-copy atomic; order between words comes from the registers that
+ * publish them.
+ *
+ * Threads: guest_mem_ptr() inside an RCU read section; the word calls on any
+ *          registered thread (they enter a section themselves); the rest on
+ *          any thread that may block, one at a time.
+ * Locks:   none.
+ */
+#ifndef HW_IOMMU_GUEST_MEM_H
+#define HW_IOMMU_GUEST_MEM_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct GuestMem GuestMem;
+
+/**
+ * struct GuestMemRegion - a stretch of guest RAM
+ * @gpa: guest physical address, a multiple of 4096
+ * @size: bytes, a multiple of 4096, not 0
+ * @hva: where it is in this process, a multiple of 8
+ */
+typedef struct GuestMemRegion {
+    uint64_t gpa;
+    uint64_t size;
+    void *hva;
+} GuestMemRegion;
+
+/* Without a region: every access fails. */
+GuestMem *guest_mem_new(void);
+
+/* Context: nobody uses it any more. NULL is ignored. */
+void guest_mem_free(GuestMem *mem);
+
+/**
+ * guest_mem_set_regions() - replace the whole map
+ * @regions: @count of them, in any order, copied
+ *
+ * Context: Blocks for a grace period: when it returns nobody uses the old map,
+ * so what it named may be unmapped.
+ * Return: false and @error set if regions overlap, wrap, are misaligned or
+ * empty; the old map then stays.
+ */
+bool guest_mem_set_regions(GuestMem *mem, const GuestMemRegion *regions,
+                           size_t count, GError **error);
+
+/**
+ * guest_mem_ptr() - host address of @len bytes at @gpa
+ *
+ * Context: RCU read-side section. Never blocks, never allocates.
+ * Return: the address, borrowed until the section ends, or NULL if they do not
+ * all lie in one region.
+ */
+void *guest_mem_ptr(const GuestMem *mem, uint64_t gpa, uint64_t len);
+
+/**
+ * guest_mem_read_words() - read @count 64-bit little-endian words
+ * @gpa: a multiple of 8
+ *
+ * Return: false, as an abort on the bus, if outside any region or misaligned.
+ */
+bool guest_mem_read_words(const GuestMem *mem, uint64_t gpa, uint64_t *words,
+                          size_t count);
+
+/* The same, writing. On failure nothing has been written. */
+bool guest_mem_write_words(const GuestMem *mem, uint64_t gpa,
+                           const uint64_t *words, size_t count);
+
+/**
+ * guest_mem_write_u32() - one 32-bit write, ordered after all writes before it
+ * @gpa: a multiple of 4
+ *
+ * Return: false if outside any region or misaligned.
+ */
+bool guest_mem_write_u32(const GuestMem *mem, uint64_t gpa, uint32_t value);
+
+/* Inline: they run once per record. @host is aligned to 8. */
+static inline void guest_words_store(void *host, const uint64_t *words,
+                                     size_t count)
+{
+    uint64_t *to = host;
+
+    for (size_t i = 0; i < count; i++) {
+        __atomic_store_n(&to[i], GUINT64_TO_LE(words[i]), __ATOMIC_RELAXED);
+    }
+}
+
+static inline void guest_words_load(uint64_t *words, const void *host,
+                                    size_t count)
+{
+    const uint64_t *from = host;
+
+    for (size_t i = 0; i < count; i++) {
+        words[i] = GUINT64_FROM_LE(__atomic_load_n(&from[i], __ATOMIC_RELAXED));
+    }
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A cursor over the bytes of one read() of a vEVENTQ: events, gaps in their
+ * sequence numbers, and the LOST_EVENTS header that may stand at the tail.
+ *
+ *   { flags = 0, sequence }  record_size bytes     an event
+ *   { flags = LOST_EVENTS, sequence }              no data, always last
+ *
+ * Sequence numbers count events, lost ones too, modulo 2^31, from 0. Source:
+ * Linux 7.3, include/uapi/linux/iommufd.h, struct iommufd_vevent_header.
+ *
+ * Threads: any, one at a time per stream. Pure: no I/O, no allocation.
+ */
+#ifndef HW_IOMMU_VEVENT_STREAM_H
+#define HW_IOMMU_VEVENT_STREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * enum VeventKind - what vevent_stream_next() found
+ * @VEVENT_END: nothing more in this read
+ * @VEVENT_EVENT: a record; Vevent::lost were lost before it
+ * @VEVENT_LOST: no record; Vevent::lost were lost at the tail
+ * @VEVENT_MALFORMED: bytes that no kernel writes (cut short, unknown flags, a
+ *                    number above INT_MAX). The rest of the read is skipped;
+ *                    the numbers skipped show as a gap in the next one.
+ */
+typedef enum VeventKind {
+    VEVENT_END,
+    VEVENT_EVENT,
+    VEVENT_LOST,
+    VEVENT_MALFORMED,
+} VeventKind;
+
+/**
+ * struct Vevent - one item of the stream
+ * @data: record_size bytes, borrowed from the buffer, unaligned; or NULL
+ * @sequence: as in the header
+ * @lost: sequence numbers that nobody will ever see, new with this item
+ */
+typedef struct Vevent {
+    const uint8_t *data;
+    uint32_t sequence;
+    uint32_t lost;
+} Vevent;
+
+typedef struct VeventStream {
+    const uint8_t *pos;
+    const uint8_t *end;
+    size_t record_size;         /* [const] */
+    uint32_t expected;          /* the next sequence number without a loss */
+} VeventStream;
+
+/**
+ * vevent_stream_init() - a new queue: the next number is 0
+ * @record_size: bytes of data after each header
+ */
+void vevent_stream_init(VeventStream *stream, size_t record_size);
+
+/**
+ * vevent_stream_feed() - go on with the bytes of the next read
+ * @buf: borrowed until the next feed
+ */
+void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len);
+
+VeventKind vevent_stream_next(VeventStream *stream, Vevent *event);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Viommu: what every virtual IOMMU has, whatever its model: registers behind
+ * MMIO, devices, one host queue, an AioContext that owns the queue's fd.
+ *
+ * Threads: viommu_mmio_*() on vCPU threads; devices, reset and free on the
+ *          monitor's threads; all registered with RCU. The home thread of the
+ *          AioContext pumps.
+ * Locks:   Viommu::config_lock (devices, HWPTs, host queue, commands; held
+ *          across host ioctls), then Viommu::ring_lock (guest-visible
+ *          registers and rings; short). Callers hold neither.
+ */
+#ifndef HW_IOMMU_VIOMMU_H
+#define HW_IOMMU_VIOMMU_H
+
+#include "host/vfio-device.h"
+#include "hw/iommu/guest-mem.h"
+#include "hw/iommu/irq-sink.h"
+#include "iothread/aio-context.h"
+
+typedef struct Viommu Viommu;
+
+/**
+ * struct ViommuConfig - what every model is made of
+ * @id: for messages; copied
+ * @ctx: whose home thread owns the host queues; a reference is taken
+ * @mem: guest memory; borrowed until viommu_free()
+ * @irq: interrupts; borrowed until viommu_free()
+ */
+typedef struct ViommuConfig {
+    const char *id;
+    AioContext *ctx;
+    GuestMem *mem;
+    IrqSink *irq;
+} ViommuConfig;
+
+/**
+ * struct ViommuStats - counters since creation; each record counts once
+ * @delivered: written to the guest's event queue
+ * @discarded: seen while the guest's queue was off or aborted, or for a device
+ *             that is gone
+ * @lost: by the host (gap or LOST_EVENTS), or because the guest's queue was
+ *        full; shown to the guest as an overflow
+ * @malformed: reads whose bytes no kernel writes (their records count as lost)
+ * @reads: read() calls on the host queue
+ * @interrupts: event queue interrupts raised
+ * @overflows: times the overflow flag was toggled
+ * @queue_used: entries in the guest's event queue now
+ * @queue_size: its size, 0 while it is off
+ */
+typedef struct ViommuStats {
+    uint64_t delivered;
+    uint64_t discarded;
+    uint64_t lost;
+    uint64_t malformed;
+    uint64_t reads;
+    uint64_t interrupts;
+    uint64_t overflows;
+    uint32_t queue_used;
+    uint32_t queue_size;
+} ViommuStats;
+
+/**
+ * viommu_free() - stop pumping, destroy the host queue, free
+ *
+ * Context: May block (waits for the iothread). Every device was removed and no
+ * vCPU uses it. NULL is ignored.
+ */
+void viommu_free(Viommu *viommu);
+
+const char *viommu_get_id(const Viommu *viommu);
+
+/**
+ * viommu_mmio_read(), viommu_mmio_write() - a guest's access to a register
+ * @offset: from the start of the model's region
+ * @size: bytes, 1 to 8; what the specification does not allow reads as zero
+ *        and is ignored when written
+ *
+ * Context: A vCPU thread. A write may block: commands make host ioctls, and
+ * switching a queue off waits for the iothread.
+ */
+uint64_t viommu_mmio_read(Viommu *viommu, uint64_t offset, unsigned size);
+void viommu_mmio_write(Viommu *viommu, uint64_t offset, unsigned size,
+                       uint64_t value);
+
+/**
+ * viommu_reset() - all registers to their reset values, the host queue gone
+ *
+ * Devices stay, and go where the model's reset state sends them.
+ *
+ * Context: May block.
+ */
+void viommu_reset(Viommu *viommu);
+
+/**
+ * viommu_add_device() - plug a device in, at any time
+ * @device: borrowed until viommu_remove_device(). All devices of a vIOMMU are
+ *          bound to one iommufd.
+ * @virt_id: the StreamID or requester ID that the guest will know it by
+ *
+ * Context: May block.
+ * Return: false and @error set: ID taken or out of range, or the host refused;
+ * nothing is left half-made.
+ */
+bool viommu_add_device(Viommu *viommu, VfioDevice *device, uint32_t virt_id,
+                       GError **error);
+
+/**
+ * viommu_remove_device() - unplug: when it returns nobody uses the device
+ *
+ * Context: May block (a grace period, host ioctls).
+ * Return: false if there is no such device.
+ */
+bool viommu_remove_device(Viommu *viommu, uint32_t virt_id);
+
+/* Context: any thread. Counters are exact when the queue is at rest. */
+ViommuStats viommu_get_stats(Viommu *viommu);
+
+#endif

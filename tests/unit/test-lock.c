@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/lock.h"
+
+#include <glib.h>
+#include <stdint.h>
+
+static Lock config_lock = LOCK_INITIALIZER(LOCK_RANK_CONFIG);
+static Lock other_config_lock = LOCK_INITIALIZER(LOCK_RANK_CONFIG);
+static Lock ring_lock = LOCK_INITIALIZER(LOCK_RANK_RING);
+
+static void test_upwards_is_allowed(void)
+{
+    for (int i = 0; i < 2; i++) {
+        lock_acquire(&config_lock);
+        lock_assert_may_wait();
+        lock_acquire(&ring_lock);
+        lock_release(&ring_lock);
+        lock_assert_may_wait();
+        lock_release(&config_lock);
+    }
+}
+
+#ifdef LOCK_DEBUG
+static void ring_then_config(void)
+{
+    lock_acquire(&ring_lock);
+    lock_acquire(&config_lock);
+    lock_release(&config_lock);
+    lock_release(&ring_lock);
+}
+
+static void two_of_one_rank(void)
+{
+    lock_acquire(&config_lock);
+    lock_acquire(&other_config_lock);
+    lock_release(&other_config_lock);
+    lock_release(&config_lock);
+}
+
+static void wait_under_ring(void)
+{
+    lock_acquire(&ring_lock);
+    lock_assert_may_wait();
+    lock_release(&ring_lock);
+}
+
+/* Each runs in a child process of its own and must die of the assertion. */
+static void test_must_abort(gconstpointer data)
+{
+    void (*func)(void) = (void (*)(void))(uintptr_t)data;
+
+    if (g_test_subprocess()) {
+        func();
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+    g_test_trap_assert_failed();
+    g_test_trap_assert_stderr("*ERROR*assertion failed*ranks_held*");
+}
+#endif
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/lock/upwards-is-allowed", test_upwards_is_allowed);
+#ifdef LOCK_DEBUG
+    g_test_add_data_func("/lock/ring-then-config-aborts",
+                         (gconstpointer)(uintptr_t)ring_then_config,
+                         test_must_abort);
+    g_test_add_data_func("/lock/two-of-one-rank-aborts",
+                         (gconstpointer)(uintptr_t)two_of_one_rank,
+                         test_must_abort);
+    g_test_add_data_func("/lock/wait-under-ring-lock-aborts",
+                         (gconstpointer)(uintptr_t)wait_under_ring,
+                         test_must_abort);
+#endif
+    return g_test_run();
+}
