@@ -37,7 +37,7 @@ quietly()
     }
 }
 
-# missing_packages PACKAGE...
+# missing_packages PACKAGE...: print them on one line
 missing_packages()
 {
     local known package
@@ -45,7 +45,7 @@ missing_packages()
     known=$(dpkg-query --show --showformat '${Package} ${db:Status-Status}\n' \
                 "$@" 2>/dev/null) || true
     for package; do
-        grep -qxF -- "$package installed" <<<"$known" || echo "$package"
+        grep -qxF -- "$package installed" <<<"$known" || printf '%s ' "$package"
     done
 }
 
@@ -69,7 +69,7 @@ require_packages()
         say "not a Debian system, so packages are not checked; needed: $*"
         return
     fi
-    mapfile -t missing < <(missing_packages "$@")
+    read -ra missing <<<"$(missing_packages "$@")"
     ((${#missing[@]})) || return 0
 
     if ((EUID != 0)); then
@@ -98,8 +98,8 @@ build()
     local dir=$top/build/$1 compiler=$2 version stamp
     local -x CC=$2 LC_ALL=C.UTF-8
 
-    read -r version < <("$compiler" --version) || die "no $compiler"
-    stamp="$version in $top: ${*:3}"
+    version=$("$compiler" --version) || return
+    stamp="${version%%$'\n'*} in $top: ${*:3}"
     if [[ ! -f $dir/build.ninja ||
           $(cat -- "$dir/configured-as" 2>/dev/null) != "$stamp" ]]; then
         say "configuring and building build/$1"
