@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "../../iothread/aio-internal.h"
-#include "../support/aio-fixture.h"
+#include "aio-fixture.h"
 
 enum { BHS = 3 };
 

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "../../iothread/aio-internal.h"
-#include "../support/aio-fixture.h"
+#include "aio-fixture.h"
 #include "base/error.h"
 
 static void ignore(void *opaque)

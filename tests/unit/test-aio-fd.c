@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../support/aio-fixture.h"
+#include "aio-fixture.h"
 
 /* A pipe whose read end is watched. */
 typedef struct Pipe {

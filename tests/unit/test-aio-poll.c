@@ -3,7 +3,7 @@
 #include <unistd.h>
 
 #include "../../iothread/aio-internal.h"
-#include "../support/aio-fixture.h"
+#include "aio-fixture.h"
 
 #define SECOND_NS INT64_C(1000000000)
 

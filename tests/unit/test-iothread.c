@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "../../iothread/aio-internal.h"
-#include "../support/aio-fixture.h"
+#include "aio-fixture.h"
 #include "base/error.h"
 #include "iothread/iothread.h"
 
