@@ -63,6 +63,7 @@ static uint32_t index_find(const IdIndex *index, uint32_t id)
 {
     uint32_t home = index_home(index, id);
 
+    /* Not the invariant's bound but this table's own, which is smaller. */
     for (unsigned i = 0; i < index->probes; i++) {
         const Slot *slot = &index->slots[(home + i) & index_mask(index)];
 
@@ -114,6 +115,7 @@ static bool index_try(IdIndex *index, DeviceEntry *const *entries,
 static void index_build(IdIndex *index, DeviceEntry *const *entries,
                         size_t count, size_t field)
 {
+    /* At most half full: a miss then ends early, mostly. */
     index->bits = 1;
     while (UINT64_C(1) << index->bits < 2 * (uint64_t)count) {
         index->bits++;
@@ -148,6 +150,7 @@ static void table_index(DeviceTable *table)
                 offsetof(DeviceEntry, dev_id));
 }
 
+/* Of entries it holds pointers only: they stay their owners'. */
 static void table_free(DeviceTable *table)
 {
     g_free(table->by_virt.slots);
@@ -252,6 +255,7 @@ static void map_retire(DeviceTable *old)
     rcu_defer(&old->deferred, table_free_deferred);
 }
 
+/* Return: the old table, for map_retire(), or NULL with @error set. */
 static DeviceTable *map_add_locked(DeviceMap *map, DeviceEntry *entry,
                                    GError **error) REQUIRES(&map->lock)
 {
@@ -299,6 +303,7 @@ static DeviceTable *map_remove_locked(DeviceMap *map, DeviceEntry *entry)
 
     g_assert(place && old->entries[place - 1] == entry);
     table = table_new(old->count - 1);
+    /* All but the one at place - 1; those behind it move up. */
     for (size_t i = 0; i < table->count; i++) {
         table->entries[i] = old->entries[i + (i >= place - 1)];
     }
