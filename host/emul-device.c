@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* Under the lock, so that the device cannot be closed meanwhile. */
 static EmulDevice *device_from_fd_locked(EmulHost *host, int fd)
     REQUIRES(&host->lock)
 {
@@ -33,7 +34,10 @@ static EmulViommu *device_viommu(const EmulDevice *device)
            ? ((EmulNested *)device->pt)->viommu : NULL;
 }
 
-/* Return: the queue that got the device's events until now, or NULL. */
+/*
+ * Work out the route anew from the attachment, the virt_id and the queue.
+ * Return: the queue that got the device's events until now, or NULL.
+ */
 static EmulQueue *device_reroute_locked(EmulHost *host, EmulDevice *device)
     REQUIRES(&host->lock)
 {
@@ -63,7 +67,10 @@ void emul_devices_reroute_locked(EmulHost *host, EmulViommu *viommu)
     }
 }
 
-/* Put the device on @pt (NULL: on none). Return: the queue to quiesce. */
+/*
+ * Put the device on @pt (NULL: on none): take the new before letting go of the
+ * old, which may be an automatic HWPT's end. Return: the queue to quiesce.
+ */
 static EmulQueue *device_set_pt_locked(EmulHost *host, EmulDevice *device,
                                        EmulObject *pt) REQUIRES(&host->lock)
 {
@@ -98,6 +105,11 @@ static int nested_check(const EmulDevice *device, const EmulNested *nested)
                                                                    : 0;
 }
 
+/*
+ * The kernel's two cases, attach and replace, come to the same here. *@pt_id
+ * becomes the HWPT's ID, which differs from what was asked for if that was an
+ * IOAS.
+ */
 static int attach_locked(EmulHost *host, EmulDevice *device, uint32_t *pt_id,
                          EmulQueue **old_queue) REQUIRES(&host->lock)
 {
@@ -131,6 +143,7 @@ static int attach_locked(EmulHost *host, EmulDevice *device, uint32_t *pt_id,
     return 0;
 }
 
+/* A device gets its object ID, and with it a slot for its route. */
 static int bind_locked(EmulHost *host, EmulDevice *device,
                        struct vfio_device_bind_iommufd *cmd)
     REQUIRES(&host->lock)
@@ -151,6 +164,7 @@ static int bind_locked(EmulHost *host, EmulDevice *device,
     return 0;
 }
 
+/* The sizes have been checked; detach and attach need a bound device. */
 static int ioctl_locked(EmulHost *host, EmulDevice *device,
                         unsigned long request, void *arg,
                         EmulQueue **old_queue) REQUIRES(&host->lock)
@@ -220,6 +234,7 @@ int emul_device_ioctl(EmulHost *host, int fd, unsigned long request, void *arg)
     return ret;
 }
 
+/* As much as the user has room for, the rest of the room zeroed. */
 static void hw_info_fill(struct iommu_hw_info *cmd)
 {
     char *buf = (char *)(uintptr_t)cmd->data_uptr;
@@ -297,6 +312,7 @@ void emul_device_close(EmulHost *host, uint32_t index)
     g_free(device);
 }
 
+/* Into the lowest hole, and findable by @fd. */
 static bool device_add_locked(EmulHost *host, EmulDevice *device, int fd)
     REQUIRES(&host->lock)
 {
