@@ -71,9 +71,8 @@ void emul_set_read_limit(HostIommu *base, size_t count)
 }
 
 /*
- * The route is read without a lock and believed under the queue's: detach and
- * destroy change it first and then wait for that lock, so an event is either
- * queued before they return or refused.
+ * The route is read without a lock and believed under the queue's: until it is
+ * released, no one else can tell that the route has changed since.
  */
 EmulReport emul_report_event(HostIommu *base, uint32_t dev_id,
                              const uint64_t event[4])

@@ -120,9 +120,6 @@ void emul_queue_abandon(EmulQueue *queue);
 /* The user closes @fd: the file may live on, the number may not be used. */
 void emul_queue_forget_fd(EmulQueue *queue, int fd);
 
-/* On return nobody is inside the queue who entered before the call. */
-void emul_queue_quiesce(EmulQueue *queue);
-
 /* Return: bytes read, 0 if empty, or -errno; as the kernel's read(). */
 ssize_t emul_queue_read(EmulQueue *queue, int fd, void *buf, size_t count);
 

@@ -161,8 +161,8 @@ static ssize_t queue_read_locked(EmulQueue *queue, char *buf, size_t count)
 }
 
 /*
- * Every event uses up a number, queued or lost. Of a loss one bit is kept: which
- * numbers are gone follows from those that a reader sees.
+ * Every event uses up a number, queued or lost. Of a loss one bit is kept:
+ * which numbers are gone follows from those that a reader sees.
  */
 EmulReport emul_queue_report_locked(EmulQueue *queue, const uint64_t event[4])
 {
@@ -231,13 +231,6 @@ void emul_queue_forget_fd(EmulQueue *queue, int fd)
     if (queue->fd == fd) {
         queue->fd = -1;
     }
-    lock_release(&queue->lock);
-}
-
-/* Whoever held the lock before has let it go; who takes it later knows. */
-void emul_queue_quiesce(EmulQueue *queue)
-{
-    lock_acquire(&queue->lock);
     lock_release(&queue->lock);
 }
 

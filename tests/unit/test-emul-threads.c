@@ -229,6 +229,118 @@ static void test_report_against_queue_life(void)
     machine_cleanup(&m);
 }
 
+/* Reports until told to stop, and counts its calls. */
+typedef struct Endless {
+    pthread_t thread;
+    const Machine *machine;
+    atomic_uint calls;          /* [atomic] finished */
+    atomic_bool stop;           /* [atomic] */
+} Endless;
+
+static void *endless_run(void *opaque)
+{
+    Endless *e = opaque;
+    Machine m = *e->machine;
+
+    while (!atomic_load(&e->stop)) {
+        report_one(&m, 0);
+        atomic_fetch_add(&e->calls, 1);
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* Until @num more calls than now are over. */
+static void endless_wait(Endless *e, unsigned num)
+{
+    unsigned from = atomic_load(&e->calls);
+
+    while (atomic_load(&e->calls) - from < num) {
+        sched_yield();
+    }
+}
+
+static void test_no_event_after_detach(void)
+{
+    uint64_t generated;
+    uint32_t pt_id;
+    Endless e = { 0 };
+    Machine m;
+
+    machine_init(&m);
+    machine_open_queue(&m, 16);
+    e.machine = &m;
+    pthread_create(&e.thread, NULL, endless_run, &e);
+    for (int i = 0; i < 2000; i++) {
+        endless_wait(&e, 2);
+        g_assert_cmpint(device_detach(m.host, m.device_fd), ==, 0);
+        generated = emul_get_stats(m.host).generated;
+        endless_wait(&e, 2);
+        g_assert_cmpuint(emul_get_stats(m.host).generated, ==, generated);
+        pt_id = m.nested_id;
+        g_assert_cmpint(device_attach(m.host, m.device_fd, &pt_id), ==, 0);
+    }
+    atomic_store(&e.stop, true);
+    pthread_join(e.thread, NULL);
+    machine_cleanup(&m);
+}
+
+typedef struct Destroyer {
+    pthread_t thread;
+    HostIommu *host;
+    uint32_t id;
+    unsigned destroyed;         /* after the join */
+    atomic_bool stop;           /* [atomic] */
+} Destroyer;
+
+static void *destroyer_run(void *opaque)
+{
+    Destroyer *d = opaque;
+
+    while (!atomic_load(&d->stop)) {
+        d->destroyed += destroy(d->host, d->id) == 0;
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* Each life of a queue ends once, whoever ends it; never while it is open. */
+static void test_two_destroyers(void)
+{
+    const unsigned num = 5000;
+    Destroyer d = { 0 };
+    unsigned destroyed = 0;
+    Machine m;
+    int ret;
+
+    machine_init(&m);
+    machine_open_queue(&m, 16);
+    machine_close_queue(&m);
+    d.host = m.host;
+    d.id = m.nested_id + 1;     /* the ID that every queue gets */
+    pthread_create(&d.thread, NULL, destroyer_run, &d);
+    for (unsigned i = 0; i < num; i++) {
+        do {
+            /* EEXIST while the other is half way through the last one. */
+            ret = veventq_alloc(m.host, m.viommu_id,
+                                IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, 16,
+                                &m.queue_id, &m.fd);
+        } while (ret == -EEXIST);
+        g_assert_cmpint(ret, ==, 0);
+        g_assert_cmpuint(m.queue_id, ==, d.id);
+        g_assert_cmpint(report_one(&m, 0), ==, EMUL_REPORT_QUEUED);
+        g_assert_cmpint(m.host->ops->close(m.host, m.fd), ==, 0);
+        ret = destroy(m.host, d.id);
+        g_assert_true(ret == 0 || ret == -ENOENT);
+        destroyed += ret == 0;
+    }
+    atomic_store(&d.stop, true);
+    pthread_join(d.thread, NULL);
+    g_assert_cmpuint(destroyed + d.destroyed, ==, num);
+    m.queue_id = 0;
+    machine_cleanup(&m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -243,5 +355,8 @@ int main(int argc, char **argv)
                     test_report_against_attach);
     g_test_add_func("/emul/threads/report-against-queue-life",
                     test_report_against_queue_life);
+    g_test_add_func("/emul/threads/no-event-after-detach",
+                    test_no_event_after_detach);
+    g_test_add_func("/emul/threads/two-destroyers", test_two_destroyers);
     return g_test_run();
 }
