@@ -99,7 +99,7 @@ static uint32_t plugged_sid(Fixture *f, VfioDevice *device)
     return sid;
 }
 
-void fixture_free(Fixture *f)
+void fixture_unplug_all(Fixture *f)
 {
     while (f->devices->len > 0) {
         VfioDevice *device = f->devices->pdata[0];
@@ -112,6 +112,21 @@ void fixture_free(Fixture *f)
             vfio_device_free(device);
         }
     }
+}
+
+void fixture_assert_balanced(Fixture *f, uint64_t skipped)
+{
+    EmulStats host = emul_get_stats(f->host);
+    ViommuStats guest = viommu_get_stats(f->viommu);
+
+    g_assert_cmpuint(host.generated + skipped, ==,
+                     guest.delivered + guest.discarded + guest.lost +
+                         host.dropped);
+}
+
+void fixture_free(Fixture *f)
+{
+    fixture_unplug_all(f);
     g_ptr_array_unref(f->devices);
     viommu_free(f->viommu);
     g_assert_cmpuint(emul_get_stats(f->host).objects, ==, 0);

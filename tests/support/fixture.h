@@ -58,6 +58,18 @@ Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread);
 /* Unplugs what is plugged, asserts that nothing is left on the host. */
 void fixture_free(Fixture *f);
 
+/* Unplugs what is plugged and closes every device. */
+void fixture_unplug_all(Fixture *f);
+
+/**
+ * fixture_assert_balanced() - every event generated was counted once
+ * @skipped: numbers that the host never used, counted as lost
+ *           (emul_set_first_sequence())
+ *
+ * Context: the host queue is gone, or was read empty.
+ */
+void fixture_assert_balanced(Fixture *f, uint64_t skipped);
+
 /* One or the other form, for tests that want it only so. */
 VfioDevice *fixture_open_device(Fixture *f);
 VfioDevice *fixture_plug(Fixture *f, uint32_t sid);
