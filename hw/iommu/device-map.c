@@ -6,8 +6,9 @@
  * Invariant of an index: at most half of its slots are taken, and every ID
  * stands within DEVICE_MAP_PROBES slots of its home, so a lookup may give up
  * there. A hash that does not achieve this for the IDs at hand is replaced by
- * another, and after a few of those the index by a larger one. Multipliers
- * are odd: two IDs share a home with a probability of 2 / size, so this ends.
+ * another, and after a few of those the index by a larger one. That ends soon:
+ * by an odd multiplier taken at random, two IDs share a home with a
+ * probability of 2 / size at most.
  */
 #include "hw/iommu/device-map.h"
 
@@ -41,6 +42,8 @@ typedef struct DeviceTable {
     size_t count;
     DeviceEntry *entries[];     /* count of them, then NULL for walks */
 } DeviceTable;
+
+_Static_assert(sizeof(size_t) == sizeof(DeviceEntry **), "cursor of a walk");
 
 struct DeviceMap {
     Lock lock;                      /* serialises writers */
@@ -169,31 +172,36 @@ static DeviceTable *map_table(const DeviceMap *map)
     return atomic_load_explicit(&map->table, memory_order_acquire);
 }
 
+static DeviceEntry *table_find(const DeviceTable *table, const IdIndex *index,
+                               uint32_t id)
+{
+    uint32_t place = index_find(index, id);
+
+    return place ? table->entries[place - 1] : NULL;
+}
+
 DeviceEntry *device_map_find_virt(const DeviceMap *map, uint32_t virt_id)
 {
-    const DeviceTable *table;
-    uint32_t place;
+    const DeviceTable *table = map_table(map);
 
     g_assert(rcu_read_ongoing());
-    table = map_table(map);
-    place = index_find(&table->by_virt, virt_id);
-    return place ? table->entries[place - 1] : NULL;
+    return table_find(table, &table->by_virt, virt_id);
 }
 
 DeviceEntry *device_map_find_dev(const DeviceMap *map, uint32_t dev_id)
 {
-    const DeviceTable *table;
-    uint32_t place;
+    const DeviceTable *table = map_table(map);
 
     g_assert(rcu_read_ongoing());
-    table = map_table(map);
-    place = index_find(&table->by_dev, dev_id);
-    return place ? table->entries[place - 1] : NULL;
+    return table_find(table, &table->by_dev, dev_id);
 }
 
 DeviceEntry *device_map_next(const DeviceMap *map, size_t *cursor)
 {
-    /* The cursor is where in the entries to go on: it stays with the table. */
+    /*
+     * The cursor is where in the entries to go on, as an address: so a walk
+     * stays in its table, whatever is published meanwhile.
+     */
     DeviceEntry *const *next = (DeviceEntry *const *)*cursor;
 
     if (!next) {
