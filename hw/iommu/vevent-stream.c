@@ -80,7 +80,8 @@ VeventKind vevent_stream_next(VeventStream *stream, Vevent *event)
     }
     memcpy(&header, stream->pos, sizeof(header));
     stream->pos += sizeof(header);
-    if ((header.flags & ~IOMMU_VEVENTQ_FLAG_LOST_EVENTS) || header.sequence > SEQUENCE_MASK) {
+    if ((header.flags & ~IOMMU_VEVENTQ_FLAG_LOST_EVENTS) ||
+        header.sequence > SEQUENCE_MASK) {
         return take_malformed(stream);
     }
     return header.flags & IOMMU_VEVENTQ_FLAG_LOST_EVENTS
