@@ -309,7 +309,6 @@ static bool device_add_locked(EmulHost *host, EmulDevice *device, int fd)
     } else {
         g_ptr_array_index(host->devices, index) = device;
     }
-    device->index = index;
     return true;
 }
 

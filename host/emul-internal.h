@@ -306,7 +306,6 @@ void emul_veventq_destroy_locked(EmulHost *host, EmulVeventq *veventq)
 
 struct EmulDevice {
     EmulObject obj;             /* in the table while bound */
-    uint32_t index;             /* [const] in EmulHost::devices */
     EmulObject *pt;             /* attached to, or NULL */
     EmulVdevice *vdevice;       /* or NULL */
     bool has_vsid;              /* a vDEVICE existed at the time of attach */

@@ -20,7 +20,7 @@
 enum { READ_CHUNK = 1638 };     /* records, 64 KiB */
 
 /* The record @offset after the oldest; offset <= depth. */
-static const EmulRecord *ring_at(const EmulRing *ring, uint32_t offset)
+static EmulRecord *ring_at(const EmulRing *ring, uint32_t offset)
 {
     uint64_t index = (uint64_t)ring->head + offset;
 
@@ -30,7 +30,7 @@ static const EmulRecord *ring_at(const EmulRing *ring, uint32_t offset)
 /* The slot after the newest record; the ring must have room. */
 static EmulRecord *ring_append(EmulRing *ring)
 {
-    return (EmulRecord *)ring_at(ring, ring->used++);
+    return ring_at(ring, ring->used++);
 }
 
 /* Copy the @num oldest records out and remove them. */

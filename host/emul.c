@@ -12,9 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Every request's structure, and the size that all begin with. */
+/* Room for every request's structure. */
 typedef union EmulCommand {
-    uint32_t size;
     struct iommu_destroy destroy;
     struct iommu_ioas_alloc ioas_alloc;
     struct iommu_hwpt_alloc hwpt_alloc;
@@ -101,7 +100,7 @@ static bool tail_is_zero(const char *arg, uint32_t from, uint32_t to)
 static int host_fd_ioctl(EmulHost *host, unsigned long request, void *arg)
 {
     const EmulRequest *req = request_find(request);
-    EmulCommand cmd = { 0 };
+    EmulCommand cmd;
     uint32_t size;
     int ret;
 
@@ -118,6 +117,7 @@ static int host_fd_ioctl(EmulHost *host, unsigned long request, void *arg)
     if (!tail_is_zero(arg, req->size, size)) {
         return -E2BIG;
     }
+    memset(&cmd, 0, sizeof(cmd));   /* an initialiser may leave some out */
     memcpy(&cmd, arg, MIN(size, req->size));
     ret = req->run(host, &cmd);
     if (ret == 0 || req->answers_failure) {
@@ -133,6 +133,7 @@ static int emul_ioctl(HostIommu *base, int fd, unsigned long request,
     int err = emul_controls_fail(&host->controls, EMUL_CALL_IOCTL, request);
     int ret;
 
+    lock_assert_may_wait();     /* the kernel's may block */
     if (err) {
         errno = err;
         return -1;
