@@ -334,7 +334,7 @@ static void test_gap(AioFixture *f, gconstpointer form)
     check_gap(f, 1);
 }
 
-enum { THREADS = 4, ROUNDS = 5000 };
+enum { THREADS = 4, ROUNDS = 20000 };
 
 /* A thread that schedules ROUNDS numbered one-shots. */
 typedef struct Sender {

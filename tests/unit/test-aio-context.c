@@ -49,13 +49,42 @@ static void test_notify_counts_once(AioFixture *f, gconstpointer form)
     g_assert_cmpint(atomic_load(&f->ctx->state), !=, AIO_NOTIFIED);
 }
 
-enum {
-#ifdef WITH_TSAN
-    PINGS = 10000,
-#else
-    PINGS = 100000,
-#endif
-};
+typedef struct Letter {
+    AioContext *ctx;
+    int text;
+} Letter;
+
+static void *letter_send(void *opaque)
+{
+    Letter *letter = opaque;
+
+    letter->text = 42;
+    aio_notify(letter->ctx);
+    return NULL;
+}
+
+/*
+ * Not atomic, not locked: aio_notify() alone makes the text visible, to the
+ * turn after it. (To a loop asleep the eventfd would, too.)
+ */
+static void test_notify_publishes(AioFixture *f, gconstpointer form)
+{
+    /* Not on the stack: clang's ThreadSanitizer does not see fields there. */
+    static Letter letter;
+    pthread_t thread;
+
+    letter.ctx = f->ctx;
+    pthread_create(&thread, NULL, letter_send, &letter);
+    while (atomic_load_explicit(&f->ctx->state, memory_order_relaxed) !=
+           AIO_NOTIFIED) {
+        sched_yield();
+    }
+    g_assert_false(aio_poll(f->ctx, true));
+    g_assert_cmpint(letter.text, ==, 42);
+    pthread_join(thread, NULL);
+}
+
+enum { PINGS = 100000 };
 
 /* Two contexts; the bottom half of one schedules that of the other. */
 typedef struct Player {
@@ -117,6 +146,31 @@ static void test_ping_pong(gconstpointer form)
     players_free(players, form, &over);
     g_assert_cmpuint(players[0].hits, ==, PINGS);
     g_assert_cmpuint(players[1].hits, ==, PINGS);
+}
+
+/*
+ * Once it was woken the loop can sleep again. If it could not, it would turn
+ * some hundred times until the timer is due; a busy machine makes that fewer,
+ * never more.
+ */
+static void test_sleeps_again(AioFixture *f, gconstpointer form)
+{
+    AioTimer *timer;
+    unsigned turns = 0;
+
+    aio_fixture_start(f);
+    aio_wait_asleep(f->ctx);
+    aio_notify(f->ctx);
+    aio_fixture_stop(f);
+
+    timer = aio_timer_new(f->ctx, trace_mark, TRACE_MARK(f, 't'));
+    aio_timer_mod(timer, aio_clock_ns() + 5000000);
+    while (f->trace->len == 0) {
+        aio_fixture_turn(f, true);
+        turns++;
+    }
+    g_assert_cmpuint(turns, <=, 10);
+    aio_timer_free(timer);
 }
 
 /* Scheduled at every distance from the moment when the loop falls asleep. */
@@ -365,6 +419,8 @@ int main(int argc, char **argv)
     aio_test_add("context/notify-counts-once", test_notify_counts_once);
     aio_test_add("context/notify-races-with-falling-asleep",
                  test_notify_races_with_falling_asleep);
+    aio_test_add("context/notify-publishes", test_notify_publishes);
+    aio_test_add("context/sleeps-again", test_sleeps_again);
     aio_test_add("context/home-thread", test_home_thread);
     aio_test_add("context/home-moves", test_home_moves);
     add_gsource("/aio-gsource/context/starved-source-keeps-its-news",

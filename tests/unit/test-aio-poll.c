@@ -450,27 +450,35 @@ static void poll_nested(void *opaque)
 /* It has work still, and does not call itself over and over. */
 static void test_ready_is_not_tested_inside(AioFixture *f, gconstpointer form)
 {
-    Device device;
+    Device device, idle;
 
     set_params(f, LONG_NS, 0, 0);
-    device_new_polled(&device, f, LONG_NS);
+    device_new_polled(&device, f, 0);
+    device_new_polled(&idle, f, LONG_NS);
     device.work = true;
     device.ready = poll_nested;
+    device.tests = 0;
     g_assert_true(aio_poll(f->ctx, true));
     trace_expect(f, "pb");
     g_assert_cmpuint(device.tests, ==, 1);
+    g_assert_cmpuint(idle.tests, ==, 2);
     device_free(&device);
+    device_free(&idle);
 }
 
 /* One that never ran is not in the poll set, and must not wait for ever. */
 static void test_newcomer_is_not_starved(AioFixture *f, gconstpointer form)
 {
-    Device busy, newcomer;
+    Device gone, busy, newcomer;
 
     set_params(f, LONG_NS, 0, 0);
+    device_new_polled(&gone, f, 0);
+    device_free(&gone);
     device_new_polled(&busy, f, LONG_NS);
     busy.work = true;
     device_new(&newcomer, f);
+    g_assert_true(aio_poll(f->ctx, true));
+    trace_expect(f, "p");
     device_kick(&newcomer);
     g_assert_true(aio_poll(f->ctx, true));
     trace_expect(f, "pr");
@@ -494,6 +502,7 @@ static void test_hit_and_readable(AioFixture *f, gconstpointer form)
     device_free(&newcomer);
 }
 
+/* Also when a callback calls aio_poll(). */
 static void test_off_in_gsource(AioFixture *f, gconstpointer form)
 {
     Device device;
@@ -503,8 +512,9 @@ static void test_off_in_gsource(AioFixture *f, gconstpointer form)
     device_new_polled(&device, f, LONG_NS);
     device_kick(&device);
     aio_fixture_turn(f, true);
-    aio_fixture_turn(f, false);
     trace_expect(f, "r");
+    turn_with_timer(f);
+    trace_expect(f, "t");
     g_assert_cmpuint(device.tests, ==, 0);
     g_assert_cmpint(device_handler(&device)->poll_ns, ==, LONG_NS);
     device_free(&device);

@@ -181,7 +181,7 @@ static void test_nested_runs_the_expired_ones(AioFixture *f,
     trio_free(&trio);
 }
 
-/* A blocking turn ends for a timer, and no timer runs early. */
+/* One blocking turn waits for a timer and runs it, and not early. */
 static void check_wakes_in_time(AioFixture *f)
 {
     static const int64_t delays_ns[] = { 1, 100000, 1000000, 2500000 };
@@ -192,9 +192,7 @@ static void check_wakes_in_time(AioFixture *f)
         int64_t deadline = aio_clock_ns() + delays_ns[i];
 
         aio_timer_mod(trio.timer[0], deadline);
-        while (f->trace->len == 0) {
-            aio_fixture_turn(f, true);
-        }
+        aio_fixture_turn(f, true);
         g_assert_cmpint(aio_clock_ns(), >=, deadline);
         trace_expect(f, "a");
     }
