@@ -89,7 +89,10 @@ static bool device_exists(Smmuv3 *s, uint32_t sid)
     return found;
 }
 
-/* Send the batch. On error, run->done is at the command to blame. */
+/*
+ * Send the batch: commands before the current one are then done. On error,
+ * run->done is at the command to blame.
+ */
 static CommandError batch_flush(Smmuv3 *s, CommandRun *run)
     REQUIRES(&s->parent.config_lock)
 {
@@ -105,6 +108,7 @@ static CommandError batch_flush(Smmuv3 *s, CommandRun *run)
                              run->batch, sizeof(run->batch[0]), &handled);
     if (ret == 0) {
         run->batch_count = 0;
+        run->done = run->ring.cons;
         return CERROR_NONE;
     }
     run->done = run->batch_at[MIN(handled, run->batch_count - 1)];
