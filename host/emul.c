@@ -94,6 +94,10 @@ static bool tail_is_zero(const char *arg, uint32_t from, uint32_t to)
     return true;
 }
 
+/*
+ * The structure is copied in, worked on, and copied back as far as the user
+ * has it: an old program with a shorter one is served by the same code.
+ */
 static int host_fd_ioctl(EmulHost *host, unsigned long request, void *arg)
 {
     const EmulRequest *req = request_find(request);
@@ -150,6 +154,7 @@ static int emul_ioctl(HostIommu *base, int fd, unsigned long request,
     return (int)call_return(ret);
 }
 
+/* No lock before the queue's own: several threads read several queues. */
 static ssize_t emul_read(HostIommu *base, int fd, void *buf, size_t count)
 {
     EmulHost *host = emul_host(base);
@@ -189,7 +194,10 @@ static ssize_t emul_write(HostIommu *base, int fd, const void *buf,
     return call_return(word ? -EINVAL : -EBADF);
 }
 
-/* The number is given up before close() can give it out again. */
+/*
+ * The number is given up before close() can give it out again. Of two threads
+ * that close the same fd one gets EBADF, and nothing happens twice.
+ */
 static int emul_close(HostIommu *base, int fd)
 {
     EmulHost *host = emul_host(base);
@@ -214,6 +222,7 @@ static int emul_close(HostIommu *base, int fd)
     return (int)call_return(-err);
 }
 
+/* After the last user: no lock is needed, and no fd but ours is closed. */
 static void emul_free(HostIommu *base)
 {
     EmulHost *host = emul_host(base);

@@ -30,6 +30,8 @@ typedef struct CountingSink {
     atomic_uint pulses[SMMUV3_IRQ_COUNT];
     atomic_uint messages;
     _Atomic uint32_t last_data;
+    void (*raised)(void *opaque);   /* on every interrupt, under the ring_lock */
+    void *opaque;
 } CountingSink;
 
 typedef struct Fixture {
@@ -41,6 +43,7 @@ typedef struct Fixture {
     CountingSink irq;
     Viommu *viommu;
     GPtrArray *devices;         /* VfioDevice, still open */
+    GPtrArray *reports;         /* char *; NULL: reports go to stderr */
     unsigned log2_cmdq;
     uint32_t cmdq_prod;
 } Fixture;
@@ -78,6 +81,12 @@ void fixture_unplug(Fixture *f, VfioDevice *device, uint32_t sid);
  */
 EmulReport fixture_report(Fixture *f, VfioDevice *device, uint64_t address);
 
+/* Keep what is reported to the operator from now on, instead of printing it. */
+void fixture_capture_reports(Fixture *f);
+
+/* How many of the reports kept contain @part. */
+unsigned fixture_count_reports(const Fixture *f, const char *part);
+
 /* Run the context until it makes no progress. Not with an IOThread. */
 void fixture_pump(Fixture *f);
 
@@ -114,5 +123,15 @@ void guest_set_ste(Fixture *f, uint32_t sid, uint64_t word0, uint64_t word1);
  * Return: false if the queue is empty.
  */
 bool guest_consume(Fixture *f, uint64_t event[4]);
+
+typedef struct FixtureTest {
+    void (*func)(void);
+    const char *path;           /* below the prefix */
+} FixtureTest;
+
+/* main() of a test program: each test between @setup and @teardown. */
+int fixture_main(int argc, char **argv, const char *prefix,
+                 const FixtureTest *tests, size_t count,
+                 void (*setup)(void), void (*teardown)(void));
 
 #endif
