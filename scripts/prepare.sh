@@ -76,7 +76,9 @@ require_packages()
         if may_sudo; then
             as_root=(sudo)
         else
-            ! command -v sudo >/dev/null || root_shell='sudo sh -c'
+            if command -v sudo >/dev/null; then
+                root_shell='sudo sh -c'
+            fi
             say 'packages are missing, and installing them takes root; type:'
             printf '%s "apt-get update && apt-get install -y %s %s"\n' \
                    "$root_shell" --no-install-recommends "${missing[*]}" >&2
