@@ -211,6 +211,19 @@ static void test_wakes_in_time_without_pwait2(AioFixture *f,
     check_wakes_in_time(f);
 }
 
+/* A deadline beyond what clocks can count is a wait like any other. */
+static void test_far_away(AioFixture *f, gconstpointer form)
+{
+    AioTimer *timer = aio_timer_new(f->ctx, trace_mark, TRACE_MARK(f, 't'));
+
+    aio_timer_mod(timer, never_ns);
+    aio_fixture_start(f);
+    aio_wait_asleep(f->ctx);
+    aio_fixture_stop(f);
+    trace_expect(f, "");
+    aio_timer_free(timer);
+}
+
 static void test_free_null(void)
 {
     aio_timer_free(NULL);
@@ -247,6 +260,7 @@ int main(int argc, char **argv)
         { "timer/nested-runs-the-expired-ones",
           test_nested_runs_the_expired_ones },
         { "timer/wakes-in-time", test_wakes_in_time },
+        { "timer/far-away", test_far_away },
     };
 
     g_test_init(&argc, &argv, NULL);
