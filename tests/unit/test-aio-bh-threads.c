@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "../../iothread/aio-internal.h"
-#include "../support/aio-fixture.h"
+#include "aio-fixture.h"
 
 enum { THREADS = 4, ROUNDS = 20000 };
 
