@@ -168,8 +168,11 @@ static void test_acknowledgement_alone_restarts(void)
     run(ILLEGAL);
     commands(TLBI, 2);
     guest_kick(f);
+    /* Legal now, and waiting. */
     overwrite(0, SYNC);
+    guest_kick(f);
     assert_error(0, ERR_ILL);
+    g_assert_cmpuint(invalidations(), ==, 0);
     acknowledge();
     assert_done();
     g_assert_cmpuint(invalidations(), ==, 2);
