@@ -62,7 +62,7 @@ G_STATIC_ASSERT(sizeof(Command) == SMMUV3_CMD_BYTES);
  * struct CommandRun - commands being consumed
  * @ring: log2size and prod as read; cons is the next command
  * @base: of the queue
- * @done: CMDQ_CONS may say this much
+ * @done: what CMDQ_CONS will say: as ring.cons, or the command to blame
  * @chunk, @chunk_count, @chunk_next: read and not yet run
  * @batch, @batch_count: invalidations not yet sent
  * @batch_at: where in the queue each of them stands
@@ -260,15 +260,9 @@ static CommandError run_all(Smmuv3 *s, CommandRun *run)
         }
         run->chunk_next++;
         run->ring.cons = guest_ring_advance(&run->ring, run->ring.cons, 1);
-        if (run->batch_count == 0) {
-            run->done = run->ring.cons;
-        }
-    }
-    error = batch_flush(s, run);
-    if (error == CERROR_NONE) {
         run->done = run->ring.cons;
     }
-    return error;
+    return batch_flush(s, run);
 }
 
 /* 3.5: whether there is anything to run, and from where. */
