@@ -30,7 +30,7 @@ typedef struct CountingSink {
     atomic_uint pulses[SMMUV3_IRQ_COUNT];
     atomic_uint messages;
     _Atomic uint32_t last_data;
-    void (*raised)(void *opaque);   /* on every interrupt, under the ring_lock */
+    void (*raised)(void *opaque);   /* per interrupt, under the ring_lock */
     void *opaque;
 } CountingSink;
 
