@@ -340,6 +340,23 @@ static void test_absent_devices_are_no_ops(void)
     g_assert_cmpstr(trace->str, ==, "");
 }
 
+/* Illegal without ATS all the same; other invalidations go through. */
+static void test_atc_inv_without_smmuen_is_ignored(void)
+{
+    setup_again(true, LOG2);
+    guest_write(f, A_CR0, 0xc);
+    commands(OP(0x40, SID), 3);
+    guest_kick(f);
+    assert_done();
+    g_assert_cmpuint(invalidations(), ==, 0);
+    run(TLBI);
+    g_assert_cmpuint(invalidations(), ==, 1);
+    setup_again(false, LOG2);
+    guest_write(f, A_CR0, 0xc);
+    run(OP(0x40, SID));
+    assert_error(0, ERR_ILL);
+}
+
 static void test_without_devices(void)
 {
     fixture_free(f);
@@ -520,6 +537,8 @@ int main(int argc, char **argv)
         { test_cons_does_not_pass_what_is_not_done,
           "cons-does-not-pass-what-is-not-done" },
         { test_absent_devices_are_no_ops, "absent-devices-are-no-ops" },
+        { test_atc_inv_without_smmuen_is_ignored,
+          "atc-inv-without-smmuen-is-ignored" },
         { test_without_devices, "without-devices" },
         { test_sync_signals, "sync-signals" },
         { test_sync_message_to_its_own_slot, "sync-message-to-its-own-slot" },
