@@ -29,6 +29,7 @@ static bool sink_message(IrqSink *sink, uint64_t address, uint32_t data)
     CountingSink *counting = caa_container_of(sink, CountingSink, parent);
 
     if (address != GUEST_DOORBELL) {
+        atomic_fetch_add(&counting->aborts, 1);
         return false;
     }
     atomic_store(&counting->last_data, data);

@@ -29,6 +29,7 @@ typedef struct CountingSink {
     IrqSink parent;
     atomic_uint pulses[SMMUV3_IRQ_COUNT];
     atomic_uint messages;
+    atomic_uint aborts;         /* messages to where nothing is */
     _Atomic uint32_t last_data;
     void (*raised)(void *opaque);   /* per interrupt, under the ring_lock */
     void *opaque;

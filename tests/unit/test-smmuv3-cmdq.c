@@ -410,6 +410,22 @@ static void test_sync_signals(void)
     }
 }
 
+static void test_sync_without_msi_is_wired(void)
+{
+    Smmuv3Properties props = SMMUV3_PROPERTIES_DEFAULT;
+
+    fixture_free(f);
+    props.msi = false;
+    f = fixture_new(&props, false);
+    fixture_capture_reports(f);
+    guest_start(f, 4, LOG2);
+    guest_command(f, SYNC_IRQ, GUEST_DOORBELL);
+    guest_kick(f);
+    assert_done();
+    g_assert_cmpuint(f->irq.messages, ==, 0);
+    g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 1);
+}
+
 /* Linux has the SYNC zero the first word of its own slot, and polls that. */
 static void test_sync_message_to_its_own_slot(void)
 {
@@ -541,6 +557,7 @@ int main(int argc, char **argv)
           "atc-inv-without-smmuen-is-ignored" },
         { test_without_devices, "without-devices" },
         { test_sync_signals, "sync-signals" },
+        { test_sync_without_msi_is_wired, "sync-without-msi-is-wired" },
         { test_sync_message_to_its_own_slot, "sync-message-to-its-own-slot" },
         { test_sync_is_consumed_before_its_interrupt,
           "sync-is-consumed-before-its-interrupt" },

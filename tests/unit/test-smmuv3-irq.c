@@ -207,7 +207,8 @@ static void test_error_messages(void)
             g_assert_cmphex(f->irq.last_data, ==, 0x22220002);
         }
         assert_word(targets[i].address, 0x22220002, targets[i].word);
-        /* The abort of an error's own message has no interrupt. */
+        /* The abort of an error's own message has no interrupt: no retry. */
+        g_assert_cmpuint(f->irq.aborts, ==, targets[i].abort);
         g_assert_cmphex(active(), ==, EVENTQ_ABT |
                         (targets[i].abort ? MSI_GERROR_ABT : 0));
     }
@@ -221,6 +222,7 @@ static void test_both_messages_abort(void)
     g_assert_cmpuint(pulses(SMMUV3_IRQ_GERROR), ==, 0);
     g_assert_cmpuint(pulses(SMMUV3_IRQ_EVENTQ), ==, 0);
     g_assert_cmpuint(f->irq.messages, ==, 0);
+    g_assert_cmpuint(f->irq.aborts, ==, 2);
 }
 
 static void test_without_msi_all_is_wired(void)
