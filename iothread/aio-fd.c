@@ -24,6 +24,9 @@ enum { EVENTS_PER_WAIT = 128 };
 
 static uint32_t handler_events(const AioHandler *handler)
 {
+    if (handler->paused) {
+        return 0;               /* errors and hang-ups come none the less */
+    }
     return (handler->io_read ? EPOLLIN : 0) |
            (handler->io_write ? EPOLLOUT : 0);
 }
@@ -103,7 +106,9 @@ static bool handler_dispatch(AioContext *ctx, AioHandler *handler)
 {
     bool ran = false;
 
-    aio_poll_join(ctx, handler);
+    if (!handler->paused) {
+        aio_poll_join(ctx, handler);
+    }
     if (handler->ready & AIO_READY_READ) {
         ready_take(handler, AIO_READY_POLL);    /* the same news */
     }
@@ -157,12 +162,36 @@ bool aio_fd_dispatch(AioContext *ctx, int64_t block_ns)
     return progress;
 }
 
-/* Undo handler_set(): no callback begins any more. */
-static void handler_unset(AioContext *ctx, AioHandler *handler)
+/* Nothing that was found before is called any more. */
+static void handler_forget_ready(AioContext *ctx, AioHandler *handler)
 {
     handler->ready = 0;
     cds_list_del_init(&handler->ready_node);
     aio_poll_leave(ctx, handler);
+}
+
+/* A paused handler counts as paused, and as nothing else. */
+static void handler_set_paused(AioContext *ctx, AioHandler *handler,
+                               bool paused)
+{
+    if (handler->paused == paused) {
+        return;
+    }
+    handler->paused = paused;
+    if (paused) {
+        ctx->fd.paused++;
+        ctx->poll.without_io_poll -= !handler->io_poll;
+    } else {
+        ctx->fd.paused--;
+        ctx->poll.without_io_poll += !handler->io_poll;
+    }
+}
+
+/* Undo handler_set(): no callback begins any more. */
+static void handler_unset(AioContext *ctx, AioHandler *handler)
+{
+    handler_forget_ready(ctx, handler);
+    handler_set_paused(ctx, handler, false);
     ctx->poll.without_io_poll -= !handler->io_poll;
 }
 
@@ -259,6 +288,26 @@ int aio_set_fd_handler(AioContext *ctx, int fd, IOHandler *io_read,
         handler_remove(ctx, handler);
     }
     return 0;
+}
+
+void aio_pause_fd_handler(AioContext *ctx, int fd, bool paused)
+{
+    AioHandler *handler;
+    struct epoll_event event;
+    int ret;
+
+    g_assert(aio_in_home_thread(ctx));
+    handler = g_hash_table_lookup(ctx->fd.handlers, GINT_TO_POINTER(fd));
+    g_assert(handler);
+    if (handler->paused == paused) {
+        return;
+    }
+    handler_forget_ready(ctx, handler);
+    handler_set_paused(ctx, handler, paused);
+    event.events = handler_events(handler);
+    event.data.ptr = handler;
+    ret = epoll_ctl(ctx->fd.epoll_fd, EPOLL_CTL_MOD, fd, &event);
+    g_assert(ret == 0);         /* it is there, and nothing is allocated */
 }
 
 void aio_fd_init(AioContext *ctx)

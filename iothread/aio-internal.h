@@ -54,6 +54,7 @@ enum {
  * @ready_node: in AioFdMonitor::ready, or ::removed once @fd is not watched
  * @poll_node: in AioPolling::set
  * @poll_ns: how long it is worth while to busy poll for it
+ * @paused: epoll tells of errors only, and it is not polled
  * @in_poll_ready: io_poll_ready runs: not to be tested by a nested turn
  */
 typedef struct AioHandler {
@@ -67,6 +68,7 @@ typedef struct AioHandler {
     struct cds_list_head ready_node;
     struct cds_list_head poll_node;
     int64_t poll_ns;
+    bool paused;
     bool in_poll_ready;
 } AioHandler;
 
@@ -76,6 +78,7 @@ typedef struct AioHandler {
  * @notify_fd: [const] eventfd, edge-triggered: a write wakes, nobody reads
  * @no_pwait2: the kernel has no epoll_pwait2()
  * @handlers: fd to AioHandler
+ * @paused: how many of them are
  * @ready: handlers with callbacks due, in the order they were found
  * @removed: handlers that a dispatch under way may still look at
  * @depth: dispatches under way
@@ -85,6 +88,7 @@ typedef struct AioFdMonitor {
     int notify_fd;
     bool no_pwait2;
     GHashTable *handlers;
+    unsigned paused;
     struct cds_list_head ready;
     struct cds_list_head removed;
     unsigned depth;

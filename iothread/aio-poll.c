@@ -71,7 +71,8 @@ void aio_poll_leave(AioContext *ctx, AioHandler *handler)
 
 bool aio_poll_covers_all(AioContext *ctx)
 {
-    return ctx->poll.set_size == g_hash_table_size(ctx->fd.handlers);
+    return ctx->poll.set_size + ctx->fd.paused ==
+           g_hash_table_size(ctx->fd.handlers);
 }
 
 int64_t aio_poll_max_ns(AioContext *ctx)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Invariant between callbacks: the fd is watched exactly while the pump was
+ * Invariant between callbacks: the fd is listened to exactly while the pump was
  * started, the sink has room and the queue can be read. A fill (bytes read and
  * not yet delivered) exists only between a busy-polling hit and its handler;
  * whatever runs in between delivers it first, so order is kept.
@@ -19,12 +19,18 @@
  */
 #define MAX_FAILURES 16
 
+typedef enum Watch {
+    UNWATCHED,                  /* no handler is set for the fd */
+    WATCHED,
+    PAUSED,                     /* set, but hears of trouble only */
+} Watch;
+
 struct EventPump {
     const EventSinkOps *ops;    /* [const] */
     void *opaque;               /* [const] */
     AioContext *ctx;            /* [const] */
     HostQueue queue;            /* [const] but fd: [iothread], -1 once closed */
-    bool watched;               /* [iothread] */
+    Watch watch;                /* [iothread] */
     unsigned failures;          /* [iothread] consecutive */
     uint32_t room;              /* [iothread] at least this; 0 not known */
     ssize_t filled;             /* [iothread] bytes in buf, not yet delivered */
@@ -110,10 +116,21 @@ static uint32_t pump_deliver(EventPump *pump)
 
 static void pump_unwatch(EventPump *pump)
 {
-    if (pump->watched) {
+    if (pump->watch != UNWATCHED) {
         aio_set_fd_handler(pump->ctx, pump->queue.fd, NULL, NULL, NULL, NULL,
                            NULL);
-        pump->watched = false;
+        pump->watch = UNWATCHED;
+    }
+}
+
+/* No room, or nothing to read any more. Trouble with a paused fd unwatches. */
+static void pump_pause(EventPump *pump)
+{
+    if (pump->watch == WATCHED) {
+        aio_pause_fd_handler(pump->ctx, pump->queue.fd, true);
+        pump->watch = PAUSED;
+    } else {
+        pump_unwatch(pump);
     }
 }
 
@@ -187,7 +204,7 @@ static void pump_ready(void *opaque)
     EventPump *pump = opaque;
 
     if (!pump_turn(pump, true)) {
-        pump_unwatch(pump);
+        pump_pause(pump);
     }
 }
 
@@ -206,7 +223,7 @@ static bool pump_poll(void *opaque)
     }
     room = pump_room(pump);
     if (room == 0) {
-        return true;            /* pump_poll_ready() unwatches */
+        return true;            /* pump_poll_ready() pauses */
     }
     ret = pump_fill(pump, room);
     pump->filled = MAX(ret, 0);
@@ -218,7 +235,7 @@ static void pump_poll_ready(void *opaque)
     EventPump *pump = opaque;
 
     if (!pump_turn(pump, false)) {
-        pump_unwatch(pump);
+        pump_pause(pump);
     }
 }
 
@@ -226,7 +243,12 @@ static void pump_watch(EventPump *pump)
 {
     int ret;
 
-    if (pump->watched) {
+    if (pump->watch == WATCHED) {
+        return;
+    }
+    if (pump->watch == PAUSED) {
+        aio_pause_fd_handler(pump->ctx, pump->queue.fd, false);
+        pump->watch = WATCHED;
         return;
     }
     ret = aio_set_fd_handler(pump->ctx, pump->queue.fd, pump_ready, NULL,
@@ -235,7 +257,7 @@ static void pump_watch(EventPump *pump)
         pump_fail(pump, "its fd cannot be watched", -ret);
         return;
     }
-    pump->watched = true;
+    pump->watch = WATCHED;
 }
 
 void event_pump_run(EventPump *pump)
@@ -246,8 +268,8 @@ void event_pump_run(EventPump *pump)
     }
     if (pump_turn(pump, false)) {
         pump_watch(pump);
-    } else {
-        pump_unwatch(pump);
+    } else if (pump->watch == WATCHED) {
+        pump_pause(pump);
     }
 }
 

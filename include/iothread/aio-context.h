@@ -124,6 +124,19 @@ int aio_set_fd_handler(AioContext *ctx, int fd, IOHandler *io_read,
                        IOHandler *io_poll_ready, void *opaque);
 
 /**
+ * aio_pause_fd_handler() - stop listening to @fd for a while, or go on
+ * @paused: nothing is called but for an error or hang-up of @fd, which cannot
+ *          be switched off: who is called while paused removes the handler
+ *
+ * Cheaper than to remove and set anew: no allocation here or in the kernel, so
+ * it cannot fail.
+ *
+ * Context: Home thread. A handler is set for @fd (asserted). Setting it again
+ * ends the pause.
+ */
+void aio_pause_fd_handler(AioContext *ctx, int fd, bool paused);
+
+/**
  * aio_set_poll_params() - adaptive polling, as -object iothread has it
  * @max_ns: longest busy polling in a turn, ns; 0 switches it off
  * @grow: multiplier; 0 acts as 2

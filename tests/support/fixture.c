@@ -3,6 +3,7 @@
 
 #include "base/rcu.h"
 #include "base/report.h"
+#include "host/emul-internal.h"
 #include "host/iommufd.h"
 #include "hw/arm/smmuv3-internal.h"
 
@@ -204,6 +205,59 @@ EmulReport fixture_report(Fixture *f, VfioDevice *device, uint64_t address)
     const uint64_t event[4] = { 0x10, BIT(35), address, 0 };
 
     return emul_report_event(f->host, vfio_device_get_dev_id(device), event);
+}
+
+uint32_t fixture_attached_to(Fixture *f, VfioDevice *device, uint64_t ste[2])
+{
+    EmulHost *host = emul_host(f->host);
+    EmulDevice *emulated;
+    EmulNested *nested;
+    uint32_t id;
+
+    lock_acquire(&host->lock);
+    emulated = (EmulDevice *)emul_object_find_locked(
+        host, vfio_device_get_dev_id(device), EMUL_DEVICE);
+    g_assert_cmpint(emulated->pt->type, ==, EMUL_NESTED);
+    nested = (EmulNested *)emulated->pt;
+    ste[0] = nested->ste[0];
+    ste[1] = nested->ste[1];
+    id = nested->obj.id;
+    lock_release(&host->lock);
+    return id;
+}
+
+static ViommuDevice *find_device(Fixture *f, uint32_t sid)
+{
+    DeviceEntry *entry;
+
+    rcu_section_enter();
+    entry = device_map_find_virt(f->viommu->devices, sid);
+    rcu_section_leave();
+    g_assert_nonnull(entry);
+    return caa_container_of(entry, ViommuDevice, entry);
+}
+
+FixturePlace fixture_place(Fixture *f, uint32_t sid)
+{
+    const Smmuv3Host *shared = &smmuv3_from(f->viommu)->host;
+    ViommuDevice *device = find_device(f, sid);
+    uint64_t ste[2];
+    uint32_t id = fixture_attached_to(f, device->vfio, ste);
+
+    if (device->hwpt_id != 0) {
+        g_assert_cmpuint(device->hwpt_id, ==, id);
+        g_assert_cmphex(ste[0] & 0xf, ==, 0xb);     /* V, Config 5 */
+        return PLACE_STAGE1;
+    }
+    if (id == shared->abort_id) {
+        g_assert_cmphex(ste[0], ==, 0);
+        return PLACE_ABORT;
+    }
+    if (id == shared->bypass_id) {
+        g_assert_cmphex(ste[0], ==, 0x9);           /* V, Config 4 */
+        return PLACE_BYPASS;
+    }
+    return PLACE_ELSEWHERE;
 }
 
 void fixture_pump(Fixture *f)

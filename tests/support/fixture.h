@@ -82,6 +82,25 @@ void fixture_unplug(Fixture *f, VfioDevice *device, uint32_t sid);
  */
 EmulReport fixture_report(Fixture *f, VfioDevice *device, uint64_t address);
 
+/* Where a device's traffic goes. */
+typedef enum FixturePlace {
+    PLACE_ABORT,
+    PLACE_BYPASS,
+    PLACE_STAGE1,               /* a HWPT of its own */
+    PLACE_ELSEWHERE,
+} FixturePlace;
+
+/* By the model's books, which are checked against the emulated host's. */
+FixturePlace fixture_place(Fixture *f, uint32_t sid);
+
+/**
+ * fixture_attached_to() - the nested HWPT that the host has @device on
+ * @ste: out: the words that it was made from
+ *
+ * Return: its ID.
+ */
+uint32_t fixture_attached_to(Fixture *f, VfioDevice *device, uint64_t ste[2]);
+
 /* Keep what is reported to the operator from now on, instead of printing it. */
 void fixture_capture_reports(Fixture *f);
 

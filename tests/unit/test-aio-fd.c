@@ -339,7 +339,7 @@ static void test_replace_changes_events(AioFixture *f, gconstpointer form)
 }
 
 /* What came while nobody watched is seen when somebody does again. */
-static void test_pause_and_resume(AioFixture *f, gconstpointer form)
+static void test_remove_and_set_again(AioFixture *f, gconstpointer form)
 {
     Pipe p;
 
@@ -551,7 +551,7 @@ int main(int argc, char **argv)
         { "fd/replace-a-ready-one", test_replace_a_ready_one },
         { "fd/fd-number-reused", test_fd_number_reused },
         { "fd/replace-changes-events", test_replace_changes_events },
-        { "fd/pause-and-resume", test_pause_and_resume },
+        { "fd/remove-and-set-again", test_remove_and_set_again },
         { "fd/removing-nothing-succeeds", test_removing_nothing_succeeds },
         { "fd/refused-by-epoll", test_refused_by_epoll },
         { "fd/nested-dispatches-once", test_nested_dispatches_once },

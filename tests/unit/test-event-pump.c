@@ -436,6 +436,28 @@ static void test_fd_that_cannot_be_watched(Fixture *f, gconstpointer data)
     g_assert_nonnull(strstr(f->sink.failure, "cannot be watched"));
 }
 
+/* A hang-up cannot be switched off: the paused pump lets go of the fd. */
+static void test_hang_up_while_full_is_no_spin(Fixture *f, gconstpointer data)
+{
+    int fds[2];
+
+    g_assert_cmpint(pipe(fds), ==, 0);
+    setup_fd(f, fds[0]);
+    event_pump_run(f->pump);
+    f->sink.room = 3;
+    push_events(&f->host, 5);
+    g_assert_cmpint(write(fds[1], "", 1), ==, 1);
+    g_assert_true(aio_poll(f->ctx, false));
+    assert_payloads(f, 3);
+    g_assert_false(aio_poll(f->ctx, false));
+    close(fds[1]);
+    g_assert_true(aio_poll(f->ctx, false));
+    g_assert_false(aio_poll(f->ctx, false));
+    f->sink.room = 2;
+    event_pump_run(f->pump);
+    assert_payloads(f, 5);
+}
+
 /* A busy-polling hit that waits for its handler is delivered before teardown. */
 static void test_busy_polling_loses_nothing(Fixture *f, gconstpointer data)
 {
@@ -482,6 +504,8 @@ int main(int argc, char **argv)
         test_free_ends_however_fast_it_fills);
     g_test_add("/event-pump/fd-that-cannot-be-watched", Fixture, NULL, NULL,
                test_fd_that_cannot_be_watched, teardown);
+    g_test_add("/event-pump/hang-up-while-full-is-no-spin", Fixture, NULL,
+               NULL, test_hang_up_while_full_is_no_spin, teardown);
     ADD("busy-polling-loses-nothing", test_busy_polling_loses_nothing);
     ret = g_test_run();
     rcu_unregister_thread();
