@@ -55,6 +55,13 @@ void lock_wait(Lock *lock, pthread_cond_t *cond)
     pthread_cond_wait(cond, &lock->mutex);
 }
 
+void lock_assert_held(const Lock *lock)
+{
+#ifdef LOCK_DEBUG
+    g_assert(ranks_held & 1u << lock->rank);
+#endif
+}
+
 void lock_assert_may_wait(void)
 {
 #ifdef LOCK_DEBUG

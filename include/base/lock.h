@@ -72,6 +72,15 @@ void lock_release(Lock *lock) RELEASES(lock);
 void lock_wait(Lock *lock, pthread_cond_t *cond) REQUIRES(lock);
 
 /**
+ * lock_assert_held() - the caller's caller holds @lock: where an ops table
+ * or a cast hides that from the thread-safety analysis
+ *
+ * Debug builds assert that the thread holds a lock of that rank.
+ */
+void lock_assert_held(const Lock *lock)
+    LOCK_ATTRIBUTE(assert_capability(lock));
+
+/**
  * lock_assert_may_wait() - assert that this thread holds no lock that an
  * iothread takes (LOCK_RANK_RING and above), so it may wait for one
  */

@@ -26,7 +26,10 @@ typedef struct AioTimer AioTimer;
 /* Runs on the home thread. May add, change and remove handlers, its own too. */
 typedef void IOHandler(void *opaque);
 
-/* A cheap test, in user space or one system call: is there work? Home thread. */
+/*
+ * A cheap test, in user space or one system call: is there work? Runs on the
+ * home thread. Changes no handler.
+ */
 typedef bool AioPollFn(void *opaque);
 
 typedef void AioBHFunc(void *opaque);
@@ -61,7 +64,8 @@ void aio_context_bind(AioContext *ctx);
 /**
  * aio_get_g_source() - the context as a GSource, to be attached by the caller
  *
- * The thread that owns the GMainContext is then the home thread.
+ * The thread that owns the GMainContext is then the home thread. There is no
+ * busy polling in this form, and timers are as exact as GLib's, to 1 ms.
  *
  * Return: a new reference.
  */
@@ -97,17 +101,19 @@ void aio_notify(AioContext *ctx);
 /**
  * aio_set_fd_handler() - watch @fd, level-triggered
  * @io_read: called while @fd is readable, or has an error or hang-up; or NULL
- * @io_write: called while @fd is writable, or has an error; or NULL
+ * @io_write: called while @fd is writable, or has an error or hang-up; or NULL
  * @io_poll: the cheap test for busy polling; NULL for none
  * @io_poll_ready: does the work when @io_poll said so; without it @io_poll is
  *                 ignored
  *
- * Replaces what was set for @fd; all callbacks NULL removes it, and after that
- * no callback of it begins, not even in the turn that is under way. Remove
- * before closing the fd.
+ * Replaces what was set for @fd, of which no callback begins any more, not even
+ * in the turn that is under way. @io_read and @io_write both NULL removes it:
+ * when this returns, the kernel holds no reference to the file any more.
+ * Remove before closing the fd (asserted when it is removed too late).
  *
  * Context: Home thread. Does not block.
- * Return: 0, or -errno of epoll_ctl() (ENOSPC, ENOMEM) and nothing is changed.
+ * Return: 0, or -errno of epoll_ctl() (ENOSPC, ENOMEM; EPERM: a file that
+ * cannot be watched) and nothing is changed. Removing never fails.
  */
 int aio_set_fd_handler(AioContext *ctx, int fd, IOHandler *io_read,
                        IOHandler *io_write, AioPollFn *io_poll,
@@ -128,7 +134,9 @@ void aio_set_poll_params(AioContext *ctx, int64_t max_ns, int64_t grow,
 
 /*
  * Bottom halves. Scheduled once or many times before it runs, a bottom half
- * runs once. Those scheduled while one runs belong to the next turn.
+ * runs once. They run in the order of their scheduling, one-shots included, if
+ * one call happened before the other. Those scheduled while one runs belong to
+ * the next turn. The context outlives every call, not just what it causes.
  */
 
 /**

@@ -3,8 +3,11 @@
  * Devices behind one vIOMMU, found in constant time by the ID that the guest
  * gives them and by the one that the host gives them.
  *
- * Threads: device_map_find_*() inside an RCU read-side section, on any
- *          registered thread. The rest on any thread that may block.
+ * Lookups take no lock and look at DEVICE_MAP_PROBES slots at most, whatever
+ * the IDs. Adding and removing copy the map: they cost time by its size.
+ *
+ * Threads: any, registered with RCU; device_map_find_*() inside a read-side
+ *          section.
  * Locks:   DeviceMap::lock, writers only. A leaf.
  */
 #ifndef HW_IOMMU_DEVICE_MAP_H
@@ -14,6 +17,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* The most slots that a lookup looks at: 256 bytes of memory. */
+#define DEVICE_MAP_PROBES 32
 
 typedef struct DeviceMap DeviceMap;
 
@@ -31,14 +37,15 @@ typedef struct DeviceEntry {
 
 DeviceMap *device_map_new(void);
 
-/* Context: it is empty and has no readers. NULL is ignored. */
+/* Context: it is empty (asserted) and has no readers. NULL is ignored. */
 void device_map_free(DeviceMap *map);
 
 /**
  * device_map_add() - publish @entry
  * @entry: stays the caller's, who keeps it until a grace period after removal
  *
- * Context: A reader may find the device before this returns.
+ * Context: Does not wait. Not under a leaf lock. A reader may find the device
+ * before this returns.
  * Return: false, and @error set to %VIOMMU_ERROR_EXISTS, if either ID is taken.
  */
 bool device_map_add(DeviceMap *map, DeviceEntry *entry, GError **error);
@@ -47,6 +54,8 @@ bool device_map_add(DeviceMap *map, DeviceEntry *entry, GError **error);
  * device_map_remove() - unpublish @entry, which is in @map
  *
  * Readers may go on using it until the caller's rcu_synchronize() returns.
+ *
+ * Context: As device_map_add().
  */
 void device_map_remove(DeviceMap *map, DeviceEntry *entry);
 
@@ -61,7 +70,10 @@ DeviceEntry *device_map_find_dev(const DeviceMap *map, uint32_t dev_id);
 
 /**
  * device_map_next() - walk the map
- * @cursor: 0 to begin
+ * @cursor: 0 to begin; then for device_map_next() only
+ *
+ * A walk meets the devices of one moment, that of its first step, each once,
+ * whatever is added or removed meanwhile.
  *
  * Context: RCU read-side section for the whole walk, or while nobody adds or
  * removes (Viommu::config_lock).
@@ -69,6 +81,10 @@ DeviceEntry *device_map_find_dev(const DeviceMap *map, uint32_t dev_id);
  */
 DeviceEntry *device_map_next(const DeviceMap *map, size_t *cursor);
 
+/* Devices in the map now; others may add and remove at any time. */
 size_t device_map_count(const DeviceMap *map);
+
+/* Slots that the longest lookup looks at now: for tests and reports. */
+unsigned device_map_longest_probe(const DeviceMap *map);
 
 #endif

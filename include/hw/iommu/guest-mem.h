@@ -26,7 +26,7 @@ typedef struct GuestMem GuestMem;
  * struct GuestMemRegion - a stretch of guest RAM
  * @gpa: guest physical address, a multiple of 4096
  * @size: bytes, a multiple of 4096, not 0
- * @hva: where it is in this process, a multiple of 8
+ * @hva: where it is in this process, a multiple of 8, not NULL
  */
 typedef struct GuestMemRegion {
     uint64_t gpa;
@@ -42,12 +42,13 @@ void guest_mem_free(GuestMem *mem);
 
 /**
  * guest_mem_set_regions() - replace the whole map
- * @regions: @count of them, in any order, copied
+ * @regions: @count of them, in any order, copied; NULL is fine for none
  *
  * Context: Blocks for a grace period: when it returns nobody uses the old map,
- * so what it named may be unmapped.
- * Return: false and @error set if regions overlap, wrap, are misaligned or
- * empty; the old map then stays.
+ * so what it named may be unmapped. Not inside a read section, not under a
+ * ring_lock.
+ * Return: false and @error set to %VIOMMU_ERROR_INVALID if regions overlap,
+ * wrap, are misaligned or empty; the old map then stays.
  */
 bool guest_mem_set_regions(GuestMem *mem, const GuestMemRegion *regions,
                            size_t count, GError **error);
@@ -75,7 +76,8 @@ bool guest_mem_write_words(const GuestMem *mem, uint64_t gpa,
                            const uint64_t *words, size_t count);
 
 /**
- * guest_mem_write_u32() - one 32-bit write, ordered after all writes before it
+ * guest_mem_write_u32() - one 32-bit little-endian write, ordered after all
+ * writes before it
  * @gpa: a multiple of 4
  *
  * Return: false if outside any region or misaligned.

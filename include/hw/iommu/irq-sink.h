@@ -36,12 +36,16 @@ struct IrqSink {
  * @lines: how many, 1 to 8
  * @doorbell: address whose messages pulse line @data; 0 for none
  *
+ * A pulse adds 1 to the line's eventfd, which nobody needs to drain; a line
+ * that is not there is ignored. A message to another address, or for a line
+ * that is not there, aborts.
+ *
  * Return: the sink, or NULL and @error set.
  */
 IrqSink *irq_sink_eventfd_new(unsigned lines, uint64_t doorbell,
                               GError **error);
 
-/* The eventfd of @line; borrowed. */
+/* The eventfd of @line, close-on-exec and non-blocking; borrowed. */
 int irq_sink_eventfd_get(IrqSink *sink, unsigned line);
 
 /* Context: nobody raises any more. NULL is ignored. */

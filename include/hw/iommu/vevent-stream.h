@@ -14,6 +14,7 @@
 #ifndef HW_IOMMU_VEVENT_STREAM_H
 #define HW_IOMMU_VEVENT_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,8 +24,10 @@
  * @VEVENT_EVENT: a record; Vevent::lost were lost before it
  * @VEVENT_LOST: no record; Vevent::lost were lost at the tail
  * @VEVENT_MALFORMED: bytes that no kernel writes (cut short, unknown flags, a
- *                    number above INT_MAX). The rest of the read is skipped;
- *                    the numbers skipped show as a gap in the next one.
+ *                    number above INT_MAX, anything after a LOST_EVENTS
+ *                    header). The rest of the read is skipped, so this comes
+ *                    once per read at most; the numbers skipped are counted as
+ *                    lost by the next item of a later read.
  */
 typedef enum VeventKind {
     VEVENT_END,
@@ -35,9 +38,11 @@ typedef enum VeventKind {
 
 /**
  * struct Vevent - one item of the stream
- * @data: record_size bytes, borrowed from the buffer, unaligned; or NULL
- * @sequence: as in the header
- * @lost: sequence numbers that nobody will ever see, new with this item
+ * @data: record_size bytes of a VEVENT_EVENT, borrowed from the buffer,
+ *        unaligned; else NULL
+ * @sequence: as in the header; 0 with VEVENT_END and VEVENT_MALFORMED
+ * @lost: sequence numbers that nobody will ever see, new with this item. Each
+ *        is in one item's count only, so the counts may be added up.
  */
 typedef struct Vevent {
     const uint8_t *data;
@@ -45,11 +50,15 @@ typedef struct Vevent {
     uint32_t lost;
 } Vevent;
 
+/**
+ * struct VeventStream - opaque to its users, who embed it
+ */
 typedef struct VeventStream {
     const uint8_t *pos;
     const uint8_t *end;
     size_t record_size;         /* [const] */
     uint32_t expected;          /* the next sequence number without a loss */
+    bool tail_seen;             /* this read's LOST_EVENTS header */
 } VeventStream;
 
 /**
@@ -60,10 +69,18 @@ void vevent_stream_init(VeventStream *stream, size_t record_size);
 
 /**
  * vevent_stream_feed() - go on with the bytes of the next read
- * @buf: borrowed until the next feed
+ * @buf: borrowed until the next feed; NULL is fine if @len is 0
+ *
+ * Items of the last read that were not taken count as lost.
  */
 void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len);
 
+/**
+ * vevent_stream_next() - take the next item of this read
+ * @event: set, whatever the item is
+ *
+ * Return: its kind; VEVENT_END again and again once the read is used up.
+ */
 VeventKind vevent_stream_next(VeventStream *stream, Vevent *event);
 
 #endif

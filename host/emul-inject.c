@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the hardware, or a fault in the kernel, would do: the controls.
+ */
+#include "emul-internal.h"
+
+int emul_controls_fail(EmulControls *controls, EmulCall call,
+                       unsigned long request)
+{
+    const EmulFailure *failure = &controls->failure;
+    int err = 0;
+
+    /* Relaxed: whether to look, from emul_set_failure(); the lock orders. */
+    if (!atomic_load_explicit(&controls->failing, memory_order_relaxed)) {
+        return 0;
+    }
+    lock_acquire(&controls->lock);
+    if (failure->nth > 0 &&
+        (failure->call == EMUL_CALL_ANY || failure->call == call) &&
+        (call != EMUL_CALL_IOCTL || failure->request == 0 ||
+         failure->request == request)) {
+        controls->counted++;
+        if (controls->counted >= failure->nth &&
+            (failure->times == 0 ||
+             controls->counted - failure->nth < failure->times)) {
+            err = failure->err;
+        }
+    }
+    lock_release(&controls->lock);
+    return err;
+}
+
+void emul_set_failure(HostIommu *base, const EmulFailure *failure)
+{
+    EmulControls *controls = &emul_host(base)->controls;
+
+    lock_acquire(&controls->lock);
+    controls->failure = *failure;
+    controls->counted = 0;
+    /* Relaxed: pairs with the look in emul_controls_fail(). */
+    atomic_store_explicit(&controls->failing, failure->nth > 0,
+                          memory_order_relaxed);
+    lock_release(&controls->lock);
+}
+
+uint64_t emul_get_calls_counted(HostIommu *base)
+{
+    EmulControls *controls = &emul_host(base)->controls;
+    uint64_t counted;
+
+    lock_acquire(&controls->lock);
+    counted = controls->counted;
+    lock_release(&controls->lock);
+    return counted;
+}
+
+void emul_set_first_sequence(HostIommu *base, uint32_t sequence)
+{
+    g_assert(sequence <= INT_MAX);
+    /* Relaxed: read alone, by emul_veventq_alloc(). */
+    atomic_store_explicit(&emul_host(base)->controls.first_sequence, sequence,
+                          memory_order_relaxed);
+}
+
+void emul_set_read_limit(HostIommu *base, size_t count)
+{
+    /* Relaxed: read alone, by emul_read(). */
+    atomic_store_explicit(&emul_host(base)->controls.read_limit, count,
+                          memory_order_relaxed);
+}
+
+EmulReport emul_report_event(HostIommu *base, uint32_t dev_id,
+                             const uint64_t event[4])
+{
+    EmulHost *host = emul_host(base);
+    uint64_t own[4] = { event[0], event[1], event[2], event[3] };
+    EmulReport report;
+    EmulQueue *queue;
+    uint64_t route;
+
+    if (!emul_smmuv3_forwards(event)) {
+        return EMUL_REPORT_REFUSED;
+    }
+    for (;;) {
+        route = emul_slots_load(&host->routes, dev_id);
+        if (route == 0) {
+            return EMUL_REPORT_REFUSED;
+        }
+        own[0] = emul_smmuv3_set_sid(event[0], EMUL_ROUTE_VSID(route));
+        queue = emul_host_queue(host, EMUL_ROUTE_QUEUE(route));
+        lock_acquire(&queue->lock);
+        if (emul_slots_load(&host->routes, dev_id) == route) {
+            report = emul_queue_report_locked(queue, own);
+            lock_release(&queue->lock);
+            return report;
+        }
+        /* Moved on meanwhile: look again. */
+        lock_release(&queue->lock);
+    }
+}
+
+EmulStats emul_get_stats(HostIommu *base)
+{
+    EmulHost *host = emul_host(base);
+    EmulStats stats;
+    uint32_t count;
+
+    lock_acquire(&host->lock);
+    stats = host->stats;
+    count = host->queue_count;
+    lock_release(&host->lock);
+    /* Queues are never freed, and keep their counts when they are reused. */
+    for (uint32_t i = 1; i <= count; i++) {
+        EmulQueue *queue = emul_host_queue(host, i);
+
+        lock_acquire(&queue->lock);
+        stats.generated += queue->counts.generated;
+        stats.dropped += queue->counts.dropped;
+        lock_release(&queue->lock);
+    }
+    return stats;
+}

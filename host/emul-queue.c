@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A ring of records ready for read(), and a pipe whose read end is the user's
+ * fd. The lock is held for one append or for one chunk of a read, so a reader
+ * with a large buffer does not keep the reporters out.
+ *
+ * Whether anybody still holds the file is asked of the kernel: a pipe's write
+ * end shows POLLERR once the last reference to the read end is gone, and a
+ * thread that sleeps in poll() on it is a reference.
+ */
+#include "emul-internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { READ_CHUNK = 1638 };     /* records, 64 KiB */
+
+static const EmulRecord *ring_at(const EmulRing *ring, uint32_t offset)
+{
+    uint64_t index = (uint64_t)ring->head + offset;
+
+    return &ring->records[index < ring->depth ? index : index - ring->depth];
+}
+
+/* The slot after the newest record; the ring must have room. */
+static EmulRecord *ring_append(EmulRing *ring)
+{
+    return (EmulRecord *)ring_at(ring, ring->used++);
+}
+
+/* Copy the @num oldest records out and remove them. */
+static void ring_take(EmulRing *ring, void *buf, uint32_t num)
+{
+    uint32_t first = MIN(num, ring->depth - ring->head);
+
+    memcpy(buf, ring_at(ring, 0), first * sizeof(EmulRecord));
+    memcpy((char *)buf + first * sizeof(EmulRecord), ring->records,
+           (num - first) * sizeof(EmulRecord));
+    ring->used -= num;
+    /* An empty ring starts over: a short queue stays in the cache. */
+    ring->head = ring->used ? (uint32_t)(ring_at(ring, num) - ring->records)
+                            : 0;
+}
+
+/* Write to a pipe that may have lost its reader; SIGPIPE is nobody's business. */
+static void orphan_write(int fd)
+{
+    static const struct timespec no_wait;
+    sigset_t sigpipe;
+    sigset_t pending;
+    sigset_t old;
+
+    sigemptyset(&sigpipe);
+    sigaddset(&sigpipe, SIGPIPE);
+    sigpending(&pending);
+    pthread_sigmask(SIG_BLOCK, &sigpipe, &old);
+    if (write(fd, "", 1) < 0 && errno == EPIPE &&
+        !sigismember(&pending, SIGPIPE)) {
+        sigtimedwait(&sigpipe, NULL, &no_wait);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static bool empty_locked(const EmulQueue *queue) REQUIRES(&queue->lock)
+{
+    return queue->ring.used == 0 && !queue->lost_tail;
+}
+
+/* The queue has become readable: poll() and epoll see it. */
+static void signal_locked(EmulQueue *queue) REQUIRES(&queue->lock)
+{
+    if (queue->fd < 0) {
+        orphan_write(queue->write_fd);
+    } else if (write(queue->write_fd, "", 1) < 0) {
+        g_assert_not_reached();     /* room for one byte, and a reader */
+    }
+}
+
+/* The queue has been read empty. */
+static void unsignal_locked(EmulQueue *queue) REQUIRES(&queue->lock)
+{
+    char byte;
+
+    /* Closed under a read that goes on: no number to read by, and no poller. */
+    if (queue->fd >= 0 && read(queue->fd, &byte, 1) < 0) {
+        g_assert_not_reached();     /* nobody else reads the pipe */
+    }
+}
+
+/* As much as fits, up to one chunk. Return: bytes. */
+static size_t read_chunk_locked(EmulQueue *queue, char *buf, size_t count)
+    REQUIRES(&queue->lock)
+{
+    uint32_t last = (queue->next_sequence - 1) & INT_MAX;
+    uint32_t num = MIN(MIN(count / sizeof(EmulRecord), READ_CHUNK),
+                       queue->ring.used);
+    size_t done = num * sizeof(EmulRecord);
+
+    if (num > 0) {
+        uint32_t seen = ring_at(&queue->ring, num - 1)->header.sequence;
+
+        ring_take(&queue->ring, buf, num);
+        queue->counts.unseen = (last - seen) & INT_MAX;
+    }
+    if (queue->ring.used == 0 && queue->lost_tail &&
+        count - done >= sizeof(struct iommufd_vevent_header)) {
+        struct iommufd_vevent_header trailer = {
+            .flags = IOMMU_VEVENTQ_FLAG_LOST_EVENTS,
+            .sequence = last,
+        };
+
+        memcpy(buf + done, &trailer, sizeof(trailer));
+        done += sizeof(trailer);
+        queue->lost_tail = false;
+        queue->counts.unseen = 0;
+    }
+    if (done > 0 && empty_locked(queue)) {
+        unsignal_locked(queue);
+    }
+    return done;
+}
+
+static ssize_t queue_read_locked(EmulQueue *queue, char *buf, size_t count)
+    REQUIRES(&queue->lock)
+{
+    size_t done = 0;
+    size_t chunk;
+
+    if (count < sizeof(struct iommufd_vevent_header)) {
+        return -EINVAL;
+    }
+    queue->reading++;
+    for (;;) {
+        chunk = read_chunk_locked(queue, buf + done, count - done);
+        done += chunk;
+        if (chunk < READ_CHUNK * sizeof(EmulRecord)) {
+            break;
+        }
+        lock_release(&queue->lock);     /* let a reporter in */
+        lock_acquire(&queue->lock);
+    }
+    queue->reading--;
+    return done == 0 && !empty_locked(queue) ? -EINVAL : (ssize_t)done;
+}
+
+EmulReport emul_queue_report_locked(EmulQueue *queue, const uint64_t event[4])
+{
+    bool was_empty = empty_locked(queue);
+    uint32_t sequence = queue->next_sequence;
+    EmulRecord *record;
+
+    if (!queue->ring.records) {
+        return EMUL_REPORT_REFUSED;
+    }
+    queue->next_sequence = (sequence + 1) & INT_MAX;
+    queue->counts.generated++;
+    queue->counts.unseen++;
+    if (queue->ring.used == queue->ring.depth) {
+        queue->lost_tail = true;
+        return EMUL_REPORT_LOST;
+    }
+    record = ring_append(&queue->ring);
+    record->header.flags = 0;
+    record->header.sequence = sequence;
+    for (unsigned i = 0; i < 4; i++) {
+        record->event.evt[i] = GUINT64_TO_LE(event[i]);
+    }
+    /* From here on the gap in the numbers tells of what was lost before. */
+    queue->lost_tail = false;
+    if (was_empty) {
+        signal_locked(queue);
+    }
+    return EMUL_REPORT_QUEUED;
+}
+
+static bool file_is_held_locked(const EmulQueue *queue) REQUIRES(&queue->lock)
+{
+    struct pollfd writer = { .fd = queue->write_fd };
+
+    return queue->fd >= 0 || queue->reading > 0 ||
+           poll(&writer, 1, 0) != 1 || !(writer.revents & POLLERR);
+}
+
+static void queue_end_locked(EmulQueue *queue) REQUIRES(&queue->lock)
+{
+    close(queue->write_fd);
+    g_free(queue->ring.records);
+    queue->ring = (EmulRing) { 0 };
+    queue->counts.dropped += queue->counts.unseen;
+    queue->counts.unseen = 0;
+    queue->lost_tail = false;
+}
+
+ssize_t emul_queue_read(EmulQueue *queue, int fd, void *buf, size_t count)
+{
+    ssize_t ret;
+
+    lock_acquire(&queue->lock);
+    /* Another fd: this one was closed since it was looked up. */
+    ret = queue->fd == fd ? queue_read_locked(queue, buf, count) : -EBADF;
+    lock_release(&queue->lock);
+    return ret;
+}
+
+void emul_queue_forget_fd(EmulQueue *queue, int fd)
+{
+    lock_acquire(&queue->lock);
+    if (queue->fd == fd) {
+        queue->fd = -1;
+    }
+    lock_release(&queue->lock);
+}
+
+void emul_queue_quiesce(EmulQueue *queue)
+{
+    lock_acquire(&queue->lock);
+    lock_release(&queue->lock);
+}
+
+int emul_queue_start(EmulQueue *queue, uint32_t depth, uint32_t first_sequence,
+                     int *fd, uint64_t *generation)
+{
+    /* Not touched before it is used, so a deep queue costs what it holds. */
+    EmulRecord *records = g_try_new(EmulRecord, depth);
+    int fds[2];
+
+    if (!records) {
+        return -ENOMEM;
+    }
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+        int err = errno;
+
+        g_free(records);
+        return -err;
+    }
+    lock_acquire(&queue->lock);
+    queue->ring = (EmulRing) { .records = records, .depth = depth };
+    queue->fd = fds[0];
+    queue->write_fd = fds[1];
+    queue->next_sequence = first_sequence;
+    *generation = ++queue->generation;
+    lock_release(&queue->lock);
+    *fd = fds[0];
+    return 0;
+}
+
+int emul_queue_end(EmulQueue *queue, uint64_t generation)
+{
+    int ret = 0;
+
+    lock_acquire(&queue->lock);
+    if (!queue->ring.records || queue->generation != generation) {
+        ret = -ENOENT;
+    } else if (file_is_held_locked(queue)) {
+        ret = -EBUSY;
+    } else {
+        queue_end_locked(queue);
+    }
+    lock_release(&queue->lock);
+    return ret;
+}
+
+void emul_queue_abandon(EmulQueue *queue)
+{
+    int fd;
+
+    lock_acquire(&queue->lock);
+    fd = queue->fd;
+    queue->fd = -1;
+    queue_end_locked(queue);
+    lock_release(&queue->lock);
+    close(fd);
+}
+
+EmulQueue *emul_queue_new(uint32_t index)
+{
+    EmulQueue *queue = g_new0(EmulQueue, 1);
+
+    lock_init(&queue->lock, LOCK_RANK_LEAF);
+    queue->index = index;
+    queue->fd = -1;
+    return queue;
+}
+
+void emul_queue_free(EmulQueue *queue)
+{
+    lock_acquire(&queue->lock);
+    if (queue->ring.records) {
+        queue_end_locked(queue);
+    }
+    lock_release(&queue->lock);
+    lock_destroy(&queue->lock);
+    g_free(queue);
+}

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * vIOMMUs of type ARM_SMMUV3 and what hangs on them.
+ */
+#include "emul-internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/*
+ * Copy a structure of the user's as the kernel does: a shorter one is filled
+ * up with zeroes, a longer one must end in zeroes. Return: 0 or -E2BIG.
+ */
+static int copy_struct(void *dst, size_t dst_len, const void *src,
+                       size_t src_len)
+{
+    const char *bytes = src;
+
+    memset(dst, 0, dst_len);
+    memcpy(dst, src, MIN(dst_len, src_len));
+    for (size_t i = dst_len; i < src_len; i++) {
+        if (bytes[i]) {
+            return -E2BIG;
+        }
+    }
+    return 0;
+}
+
+static EmulViommu *viommu_find_locked(EmulHost *host, uint32_t id)
+    REQUIRES(&host->lock)
+{
+    return (EmulViommu *)emul_object_find_locked(host, id, EMUL_VIOMMU);
+}
+
+EmulVeventq *emul_viommu_find_veventq(EmulViommu *viommu, uint32_t type)
+{
+    for (GSList *node = viommu->veventqs; node; node = node->next) {
+        EmulVeventq *veventq = node->data;
+
+        if (veventq->type == type) {
+            return veventq;
+        }
+    }
+    return NULL;
+}
+
+static int viommu_alloc_locked(EmulHost *host, struct iommu_viommu_alloc *cmd)
+    REQUIRES(&host->lock)
+{
+    EmulViommu *viommu;
+    EmulHwpt *parent;
+
+    if (!emul_object_find_locked(host, cmd->dev_id, EMUL_DEVICE)) {
+        return -ENOENT;
+    }
+    if (cmd->type != IOMMU_VIOMMU_TYPE_ARM_SMMUV3) {
+        return -EOPNOTSUPP;
+    }
+    parent = (EmulHwpt *)emul_object_find_locked(host, cmd->hwpt_id,
+                                                 EMUL_HWPT);
+    if (!parent) {
+        return -ENOENT;
+    }
+    if (!parent->nest_parent) {
+        return -EINVAL;
+    }
+    viommu = g_new0(EmulViommu, 1);
+    viommu->parent = parent;
+    viommu->vdevices = g_hash_table_new(g_int64_hash, g_int64_equal);
+    emul_object_add_locked(host, &viommu->obj, EMUL_VIOMMU);
+    parent->obj.users++;
+    cmd->out_viommu_id = viommu->obj.id;
+    return 0;
+}
+
+int emul_viommu_alloc(EmulHost *host, void *arg)
+{
+    struct iommu_viommu_alloc *cmd = arg;
+    int ret;
+
+    if (cmd->flags || cmd->__reserved ||
+        cmd->type == IOMMU_VIOMMU_TYPE_DEFAULT) {
+        return -EOPNOTSUPP;
+    }
+    lock_acquire(&host->lock);
+    ret = viommu_alloc_locked(host, cmd);
+    lock_release(&host->lock);
+    return ret;
+}
+
+void emul_viommu_destroy_locked(EmulHost *host, EmulViommu *viommu)
+{
+    viommu->parent->obj.users--;
+    emul_object_remove_locked(host, &viommu->obj, false);
+    g_hash_table_unref(viommu->vdevices);
+    g_free(viommu);
+}
+
+int emul_nested_alloc_locked(EmulHost *host, EmulViommu *viommu,
+                             struct iommu_hwpt_alloc *cmd)
+{
+    struct iommu_hwpt_arm_smmuv3 data;
+    EmulNested *nested;
+    int ret;
+
+    if (cmd->flags || cmd->data_type == IOMMU_HWPT_DATA_NONE) {
+        return -EOPNOTSUPP;
+    }
+    if (cmd->data_type != IOMMU_HWPT_DATA_ARM_SMMUV3 ||
+        cmd->data_len < sizeof(data)) {
+        return -EINVAL;
+    }
+    if (!cmd->data_uptr) {
+        return -EFAULT;
+    }
+    ret = copy_struct(&data, sizeof(data),
+                      (const void *)(uintptr_t)cmd->data_uptr, cmd->data_len);
+    if (ret < 0) {
+        return ret;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(data.ste); i++) {
+        data.ste[i] = GUINT64_FROM_LE(data.ste[i]);
+    }
+    ret = emul_smmuv3_check_ste(data.ste);
+    if (ret < 0) {
+        return ret;
+    }
+    nested = g_new0(EmulNested, 1);
+    nested->viommu = viommu;
+    memcpy(nested->ste, data.ste, sizeof(nested->ste));
+    emul_object_add_locked(host, &nested->obj, EMUL_NESTED);
+    viommu->obj.users++;
+    cmd->out_hwpt_id = nested->obj.id;
+    return 0;
+}
+
+void emul_nested_destroy_locked(EmulHost *host, EmulNested *nested)
+{
+    nested->viommu->obj.users--;
+    emul_object_remove_locked(host, &nested->obj, false);
+    g_free(nested);
+}
+
+static int vdevice_alloc_locked(EmulHost *host,
+                                struct iommu_vdevice_alloc *cmd)
+    REQUIRES(&host->lock)
+{
+    EmulViommu *viommu = viommu_find_locked(host, cmd->viommu_id);
+    EmulDevice *device = (EmulDevice *)
+        emul_object_find_locked(host, cmd->dev_id, EMUL_DEVICE);
+    EmulVdevice *vdevice;
+
+    if (!viommu || !device) {
+        return -ENOENT;
+    }
+    if (device->vdevice ||
+        g_hash_table_contains(viommu->vdevices, &cmd->virt_id)) {
+        return -EEXIST;
+    }
+    vdevice = g_new0(EmulVdevice, 1);
+    vdevice->viommu = viommu;
+    vdevice->device = device;
+    vdevice->virt_id = cmd->virt_id;
+    emul_object_add_locked(host, &vdevice->obj, EMUL_VDEVICE);
+    g_hash_table_insert(viommu->vdevices, &vdevice->virt_id, vdevice);
+    viommu->obj.users++;
+    device->vdevice = vdevice;
+    cmd->out_vdevice_id = vdevice->obj.id;
+    return 0;
+}
+
+int emul_vdevice_alloc(EmulHost *host, void *arg)
+{
+    int ret;
+
+    lock_acquire(&host->lock);
+    ret = vdevice_alloc_locked(host, arg);
+    lock_release(&host->lock);
+    return ret;
+}
+
+/* Events of a device that stays attached go on under the old virt_id. */
+void emul_vdevice_destroy_locked(EmulHost *host, EmulVdevice *vdevice,
+                                 bool bury)
+{
+    vdevice->viommu->obj.users--;
+    g_hash_table_remove(vdevice->viommu->vdevices, &vdevice->virt_id);
+    vdevice->device->vdevice = NULL;
+    emul_object_remove_locked(host, &vdevice->obj, bury);
+    g_free(vdevice);
+}
+
+/* A queue of the pool that leads no life. */
+static EmulQueue *queue_get(EmulHost *host)
+{
+    EmulQueue *queue;
+
+    lock_acquire(&host->lock);
+    queue = host->free_queues;
+    if (queue) {
+        host->free_queues = queue->next_free;
+    } else {
+        queue = emul_queue_new(host->queue_count + 1);
+        if (emul_slots_store(&host->queues, queue->index,
+                             (uintptr_t)queue)) {
+            host->queue_count++;
+        } else {
+            emul_queue_free(queue);
+            queue = NULL;
+        }
+    }
+    lock_release(&host->lock);
+    return queue;
+}
+
+static void queue_put_locked(EmulHost *host, EmulQueue *queue)
+    REQUIRES(&host->lock)
+{
+    queue->next_free = host->free_queues;
+    host->free_queues = queue;
+}
+
+/* Make the object of a queue that has been started, and give it its events. */
+static int veventq_link_locked(EmulHost *host, struct iommu_veventq_alloc *cmd,
+                               EmulQueue *queue, uint64_t generation)
+    REQUIRES(&host->lock)
+{
+    EmulViommu *viommu = viommu_find_locked(host, cmd->viommu_id);
+    EmulVeventq *veventq;
+
+    if (!viommu) {
+        return -ENOENT;
+    }
+    if (emul_viommu_find_veventq(viommu, cmd->type)) {
+        return -EEXIST;
+    }
+    if (!emul_slots_store(&host->fds, cmd->out_veventq_fd,
+                          EMUL_FD(EMUL_FD_QUEUE, queue->index))) {
+        return -EMFILE;
+    }
+    veventq = g_new0(EmulVeventq, 1);
+    veventq->viommu = viommu;
+    veventq->type = cmd->type;
+    veventq->queue = queue;
+    veventq->generation = generation;
+    emul_object_add_locked(host, &veventq->obj, EMUL_VEVENTQ);
+    viommu->veventqs = g_slist_prepend(viommu->veventqs, veventq);
+    viommu->obj.users++;
+    cmd->out_veventq_id = veventq->obj.id;
+    emul_devices_reroute_locked(host, viommu);
+    return 0;
+}
+
+int emul_veventq_alloc(EmulHost *host, void *arg)
+{
+    struct iommu_veventq_alloc *cmd = arg;
+    /* Relaxed: a number on its own, from emul_set_first_sequence(). */
+    uint32_t first_sequence = atomic_load_explicit(
+        &host->controls.first_sequence, memory_order_relaxed);
+    EmulQueue *queue;
+    uint64_t generation;
+    int fd;
+    int ret;
+
+    if (cmd->flags || cmd->__reserved ||
+        cmd->type == IOMMU_VEVENTQ_TYPE_DEFAULT) {
+        return -EOPNOTSUPP;
+    }
+    if (cmd->veventq_depth == 0 ||
+        cmd->veventq_depth > IOMMU_VEVENTQ_DEPTH_MAX) {
+        return -EINVAL;
+    }
+    queue = queue_get(host);
+    if (!queue) {
+        return -ENOMEM;
+    }
+    ret = emul_queue_start(queue, cmd->veventq_depth, first_sequence, &fd,
+                           &generation);
+    if (ret < 0) {
+        goto out_put_queue;
+    }
+    cmd->out_veventq_fd = (uint32_t)fd;
+    lock_acquire(&host->lock);
+    ret = veventq_link_locked(host, cmd, queue, generation);
+    lock_release(&host->lock);
+    if (ret < 0) {
+        goto out_abandon_queue;
+    }
+    return 0;
+
+out_abandon_queue:
+    emul_queue_abandon(queue);
+out_put_queue:
+    lock_acquire(&host->lock);
+    queue_put_locked(host, queue);
+    lock_release(&host->lock);
+    return ret;
+}
+
+void emul_veventq_destroy_locked(EmulHost *host, EmulVeventq *veventq)
+{
+    EmulViommu *viommu = veventq->viommu;
+
+    viommu->veventqs = g_slist_remove(viommu->veventqs, veventq);
+    viommu->obj.users--;
+    emul_devices_reroute_locked(host, viommu);
+    queue_put_locked(host, veventq->queue);
+    emul_object_remove_locked(host, &veventq->obj, false);
+    g_free(veventq);
+}
+
+/* Check the array and copy it. Return: 0 or -errno; @cmds is the caller's. */
+static int copy_commands(const struct iommu_hwpt_invalidate *cmd,
+                         struct iommu_viommu_arm_smmuv3_invalidate **cmds)
+{
+    const char *entries = (const char *)(uintptr_t)cmd->data_uptr;
+    struct iommu_viommu_arm_smmuv3_invalidate *copy;
+
+    if (cmd->data_type != IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3 ||
+        cmd->entry_num == 0) {
+        return -EINVAL;
+    }
+    copy = g_try_new(struct iommu_viommu_arm_smmuv3_invalidate,
+                     cmd->entry_num);
+    if (!copy) {
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < cmd->entry_num; i++) {
+        int ret = copy_struct(&copy[i], sizeof(copy[i]),
+                              entries + i * cmd->entry_len, cmd->entry_len);
+
+        if (ret < 0) {
+            g_free(copy);
+            return ret;
+        }
+    }
+    *cmds = copy;
+    return 0;
+}
+
+static int command_run_locked(EmulHost *host, EmulViommu *viommu,
+                              const struct iommu_viommu_arm_smmuv3_invalidate
+                              *entry) REQUIRES(&host->lock)
+{
+    const uint64_t cmd[2] = {
+        GUINT64_FROM_LE(entry->cmd[0]), GUINT64_FROM_LE(entry->cmd[1]),
+    };
+    bool has_sid = false;
+    uint32_t sid = 0;
+    int ret = emul_smmuv3_check_command(cmd, &has_sid, &sid);
+    uint64_t virt_id = sid;
+
+    if (ret == 0 && has_sid &&
+        !g_hash_table_contains(viommu->vdevices, &virt_id)) {
+        ret = -EIO;
+    }
+    return ret;
+}
+
+/* Stops at the first command that fails; *@done says how many did not. */
+static int invalidate_locked(EmulHost *host,
+                             const struct iommu_hwpt_invalidate *cmd,
+                             uint32_t *done) REQUIRES(&host->lock)
+{
+    EmulObject *obj = emul_object_find_locked(host, cmd->hwpt_id, EMUL_ANY);
+    struct iommu_viommu_arm_smmuv3_invalidate *cmds;
+    int ret;
+
+    if (!obj) {
+        return -ENOENT;
+    }
+    if (obj->type != EMUL_VIOMMU) {
+        /* The driver invalidates through the vIOMMU only. */
+        return obj->type == EMUL_NESTED ? -EOPNOTSUPP : -EINVAL;
+    }
+    ret = copy_commands(cmd, &cmds);
+    if (ret < 0) {
+        return ret;
+    }
+    while (*done < cmd->entry_num && ret == 0) {
+        ret = command_run_locked(host, (EmulViommu *)obj, &cmds[*done]);
+        *done += ret == 0;
+    }
+    g_free(cmds);
+    return ret;
+}
+
+int emul_invalidate(EmulHost *host, void *arg)
+{
+    struct iommu_hwpt_invalidate *cmd = arg;
+    uint32_t done = 0;
+    int ret;
+
+    if (cmd->__reserved) {
+        return -EOPNOTSUPP;
+    }
+    if (cmd->entry_num && (!cmd->data_uptr || !cmd->entry_len)) {
+        ret = -EINVAL;
+    } else {
+        lock_acquire(&host->lock);
+        ret = invalidate_locked(host, cmd, &done);
+        host->stats.invalidations += done;
+        host->stats.invalidate_ioctls += ret == 0 || done > 0;
+        lock_release(&host->lock);
+    }
+    cmd->entry_num = done;
+    return ret;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The real host: the four calls are the system calls.
+ */
+#include "base/error.h"
+#include "host/host-iommu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+static int syscalls_ioctl(HostIommu *host, int fd, unsigned long request,
+                          void *arg)
+{
+    return ioctl(fd, request, arg);
+}
+
+static ssize_t syscalls_read(HostIommu *host, int fd, void *buf, size_t count)
+{
+    return read(fd, buf, count);
+}
+
+static ssize_t syscalls_write(HostIommu *host, int fd, const void *buf,
+                              size_t count)
+{
+    return write(fd, buf, count);
+}
+
+static int syscalls_close(HostIommu *host, int fd)
+{
+    return close(fd);
+}
+
+static void syscalls_free(HostIommu *host)
+{
+    close(host->fd);
+    g_free(host);
+}
+
+static const HostIommuOps syscalls_ops = {
+    .ioctl = syscalls_ioctl,
+    .read = syscalls_read,
+    .write = syscalls_write,
+    .close = syscalls_close,
+    .free = syscalls_free,
+};
+
+/* What the operator can do about a failed open(). */
+static const char *open_hint(int err)
+{
+    switch (err) {
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+        return " (is the kernel built with CONFIG_IOMMUFD and the iommufd "
+               "module loaded?)";
+    case EACCES:
+    case EPERM:
+        return " (give this user read and write access to it)";
+    default:
+        return "";
+    }
+}
+
+HostIommu *host_syscalls_new(const char *path, GError **error)
+{
+    HostIommu *host;
+    int fd;
+
+    if (!path) {
+        path = "/dev/iommu";
+    }
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        int err = errno;
+
+        error_set_errno(error, err, "cannot open %s%s", path, open_hint(err));
+        return NULL;
+    }
+    host = g_new0(HostIommu, 1);
+    host->ops = &syscalls_ops;
+    host->fd = fd;
+    return host;
+}

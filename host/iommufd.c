@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/iommufd.h"
+
+#include "base/error.h"
+
+#include <errno.h>
+
+/* 0 or -errno: errno does not survive the formatting of a message. */
+static int host_ioctl(HostIommu *host, unsigned long request, void *arg)
+{
+    return host->ops->ioctl(host, host->fd, request, arg) < 0 ? -errno : 0;
+}
+
+bool iommufd_destroy(HostIommu *host, uint32_t id, GError **error)
+{
+    struct iommu_destroy cmd = { .size = sizeof(cmd), .id = id };
+    int ret = host_ioctl(host, IOMMU_DESTROY, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret, "cannot destroy host object %u", id);
+        return false;
+    }
+    return true;
+}
+
+bool iommufd_ioas_alloc(HostIommu *host, uint32_t *ioas_id, GError **error)
+{
+    struct iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
+    int ret = host_ioctl(host, IOMMU_IOAS_ALLOC, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret, "cannot allocate an IOAS");
+        return false;
+    }
+    *ioas_id = cmd.out_ioas_id;
+    return true;
+}
+
+bool iommufd_nest_parent_alloc(HostIommu *host, uint32_t dev_id,
+                               uint32_t ioas_id, uint32_t *hwpt_id,
+                               GError **error)
+{
+    struct iommu_hwpt_alloc cmd = {
+        .size = sizeof(cmd),
+        .flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
+        .dev_id = dev_id,
+        .pt_id = ioas_id,
+        .data_type = IOMMU_HWPT_DATA_NONE,
+    };
+    int ret = host_ioctl(host, IOMMU_HWPT_ALLOC, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret,
+                        "cannot allocate a nest parent HWPT for device %u on "
+                        "IOAS %u", dev_id, ioas_id);
+        return false;
+    }
+    *hwpt_id = cmd.out_hwpt_id;
+    return true;
+}
+
+bool iommufd_nested_hwpt_alloc(HostIommu *host, uint32_t dev_id,
+                               uint32_t viommu_id, uint32_t data_type,
+                               const void *data, uint32_t data_len,
+                               uint32_t *hwpt_id, GError **error)
+{
+    struct iommu_hwpt_alloc cmd = {
+        .size = sizeof(cmd),
+        .dev_id = dev_id,
+        .pt_id = viommu_id,
+        .data_type = data_type,
+        .data_len = data_len,
+        .data_uptr = (uintptr_t)data,
+    };
+    int ret = host_ioctl(host, IOMMU_HWPT_ALLOC, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret,
+                        "cannot allocate a nested HWPT (data type %u) for "
+                        "device %u on vIOMMU %u", data_type, dev_id,
+                        viommu_id);
+        return false;
+    }
+    *hwpt_id = cmd.out_hwpt_id;
+    return true;
+}
+
+bool iommufd_viommu_alloc(HostIommu *host, uint32_t type, uint32_t dev_id,
+                          uint32_t hwpt_id, uint32_t *viommu_id,
+                          GError **error)
+{
+    struct iommu_viommu_alloc cmd = {
+        .size = sizeof(cmd),
+        .type = type,
+        .dev_id = dev_id,
+        .hwpt_id = hwpt_id,
+    };
+    int ret = host_ioctl(host, IOMMU_VIOMMU_ALLOC, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret,
+                        "cannot allocate a vIOMMU (type %u) for device %u on "
+                        "HWPT %u", type, dev_id, hwpt_id);
+        return false;
+    }
+    *viommu_id = cmd.out_viommu_id;
+    return true;
+}
+
+bool iommufd_vdevice_alloc(HostIommu *host, uint32_t viommu_id,
+                           uint32_t dev_id, uint64_t virt_id,
+                           uint32_t *vdevice_id, GError **error)
+{
+    struct iommu_vdevice_alloc cmd = {
+        .size = sizeof(cmd),
+        .viommu_id = viommu_id,
+        .dev_id = dev_id,
+        .virt_id = virt_id,
+    };
+    int ret = host_ioctl(host, IOMMU_VDEVICE_ALLOC, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret,
+                        "cannot allocate a vDEVICE with virtual ID 0x%"
+                        G_GINT64_MODIFIER "x for device %u on vIOMMU %u",
+                        virt_id, dev_id, viommu_id);
+        return false;
+    }
+    *vdevice_id = cmd.out_vdevice_id;
+    return true;
+}
+
+bool iommufd_veventq_alloc(HostIommu *host, uint32_t viommu_id, uint32_t type,
+                           uint32_t depth, uint32_t *veventq_id, int *fd,
+                           GError **error)
+{
+    struct iommu_veventq_alloc cmd = {
+        .size = sizeof(cmd),
+        .viommu_id = viommu_id,
+        .type = type,
+        .veventq_depth = depth,
+    };
+    int ret = host_ioctl(host, IOMMU_VEVENTQ_ALLOC, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret,
+                        "cannot allocate a vEVENTQ (type %u, depth %u) on "
+                        "vIOMMU %u", type, depth, viommu_id);
+        return false;
+    }
+    *veventq_id = cmd.out_veventq_id;
+    *fd = (int)cmd.out_veventq_fd;
+    return true;
+}
+
+int iommufd_invalidate(HostIommu *host, uint32_t id, uint32_t data_type,
+                       const void *entries, uint32_t entry_len, uint32_t *num)
+{
+    struct iommu_hwpt_invalidate cmd = {
+        .size = sizeof(cmd),
+        .hwpt_id = id,
+        .data_uptr = (uintptr_t)entries,
+        .data_type = data_type,
+        .entry_len = entry_len,
+        .entry_num = *num,
+    };
+    int ret = host_ioctl(host, IOMMU_HWPT_INVALIDATE, &cmd);
+
+    /* A refusal before the first entry may leave the number untouched. */
+    *num = ret < 0 && cmd.entry_num == *num ? 0 : cmd.entry_num;
+    return ret;
+}
+
+bool iommufd_hw_info_arm_smmuv3(HostIommu *host, uint32_t dev_id,
+                                struct iommu_hw_info_arm_smmuv3 *info,
+                                GError **error)
+{
+    struct iommu_hw_info_arm_smmuv3 data = { 0 };
+    struct iommu_hw_info cmd = {
+        .size = sizeof(cmd),
+        .dev_id = dev_id,
+        .data_len = sizeof(data),
+        .data_uptr = (uintptr_t)&data,
+    };
+    int ret = host_ioctl(host, IOMMU_GET_HW_INFO, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret,
+                        "cannot get the hardware info of device %u", dev_id);
+        return false;
+    }
+    if (cmd.out_data_type != IOMMU_HW_INFO_TYPE_ARM_SMMUV3) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
+                    "device %u is behind an IOMMU of hardware info type %u, "
+                    "not an Arm SMMUv3 (type %u)", dev_id, cmd.out_data_type,
+                    IOMMU_HW_INFO_TYPE_ARM_SMMUV3);
+        return false;
+    }
+    *info = data;
+    return true;
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host/vfio-device.h"
+
+#include "base/error.h"
+#include "host/vfio-abi.h"
+
+#include <errno.h>
+
+struct VfioDevice {
+    HostIommu *host;            /* [const] borrowed */
+    int fd;                     /* [const] owned */
+    uint32_t dev_id;            /* [const] iommufd's */
+    char *name;                 /* [const] */
+};
+
+HostIommu *vfio_device_get_host(const VfioDevice *device)
+{
+    return device->host;
+}
+
+const char *vfio_device_get_name(const VfioDevice *device)
+{
+    return device->name;
+}
+
+uint32_t vfio_device_get_dev_id(const VfioDevice *device)
+{
+    return device->dev_id;
+}
+
+bool vfio_device_attach(VfioDevice *device, uint32_t pt_id, GError **error)
+{
+    struct vfio_device_attach_iommufd_pt cmd = {
+        .argsz = sizeof(cmd),
+        .pt_id = pt_id,
+    };
+
+    if (device->host->ops->ioctl(device->host, device->fd,
+                                 VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd) < 0) {
+        error_set_errno(error, errno,
+                        "%s: cannot attach device %u to page table %u",
+                        device->name, device->dev_id, pt_id);
+        return false;
+    }
+    return true;
+}
+
+void vfio_device_detach(VfioDevice *device)
+{
+    struct vfio_device_detach_iommufd_pt cmd = { .argsz = sizeof(cmd) };
+
+    /* Fails only on an fd that is not a bound device: then there is nothing. */
+    device->host->ops->ioctl(device->host, device->fd,
+                             VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
+}
+
+VfioDevice *vfio_device_bind(HostIommu *host, int fd, const char *name,
+                             GError **error)
+{
+    struct vfio_device_bind_iommufd cmd = {
+        .argsz = sizeof(cmd),
+        .iommufd = host->fd,
+    };
+    VfioDevice *device;
+
+    if (host->ops->ioctl(host, fd, VFIO_DEVICE_BIND_IOMMUFD, &cmd) < 0) {
+        error_set_errno(error, errno, "%s: cannot bind fd %d to iommufd %d",
+                        name, fd, host->fd);
+        return NULL;
+    }
+    device = g_new0(VfioDevice, 1);
+    device->host = host;
+    device->fd = fd;
+    device->dev_id = cmd.out_devid;
+    device->name = g_strdup(name);
+    return device;
+}
+
+void vfio_device_free(VfioDevice *device)
+{
+    if (device) {
+        device->host->ops->close(device->host, device->fd);
+        g_free(device->name);
+        g_free(device);
+    }
+}

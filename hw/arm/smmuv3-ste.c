@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the guest's stream table (3.3, 5.2) to the HWPT that a device is
+ * attached to. Abort and bypass are one nested HWPT each for all devices; a
+ * stage 1 STE gives its device one of its own. Transactions are the host
+ * SMMU's: a bad table is found here when it is looked at, and reported to the
+ * guest by the host when it is used.
+ */
+#include "hw/arm/smmuv3-internal.h"
+
+#include "base/rcu.h"
+#include "base/report.h"
+#include "host/iommufd.h"
+
+#include <inttypes.h>
+
+#define STE_BYTES 64
+
+/* 5.2: the words that the host takes */
+FIELD(STE0, V, 0, 1)
+FIELD(STE0, CONFIG, 1, 3)
+FIELD(STE0, S1CDMAX, 59, 5)
+FIELD(STE1, S1STALLD, 27, 1)
+FIELD(STE1, EATS, 28, 2)
+
+enum {
+    STE_CONFIG_ABORT_MAX = 3,
+    STE_CONFIG_BYPASS = 4,
+    STE_CONFIG_S1 = 5,
+};
+
+/* 5.1: level 1 descriptor */
+FIELD(L1STD, SPAN, 0, 5)
+FIELD(L1STD, L2PTR, 6, 50)
+
+/* Bits that IOMMU_HWPT_DATA_ARM_SMMUV3 accepts (Linux 7.3). */
+#define STE0_NESTING_ALLOWED UINT64_C(0xf80fffffffffffff)
+#define STE1_NESTING_ALLOWED UINT64_C(0x00000000380000ff)
+
+/* Where a stream's traffic goes. */
+typedef struct StreamConfig {
+    enum { STREAM_ABORT, STREAM_BYPASS, STREAM_STAGE1 } kind;
+    uint64_t ste[2];            /* for STREAM_STAGE1, ready for the host */
+} StreamConfig;
+
+/* What decides it: a copy, since guest memory is not read under a lock. */
+typedef struct StreamTable {
+    bool enabled;               /* CR0.SMMUEN */
+    bool abort;                 /* GBPA.ABORT */
+    uint64_t base;
+    uint32_t cfg;
+} StreamTable;
+
+static StreamTable table_get(Smmuv3 *s)
+{
+    StreamTable table;
+
+    lock_acquire(&s->parent.ring_lock);
+    table = (StreamTable){
+        .enabled = FIELD_GET(s->reg[R_CR0], CR0, SMMUEN),
+        .abort = FIELD_GET(s->reg[R_GBPA], GBPA, ABORT),
+        .base = smmuv3_reg64(s, R_STRTAB_BASE) & FIELD_MASK(STRTAB_BASE, ADDR),
+        .cfg = s->reg[R_STRTAB_BASE_CFG],
+    };
+    lock_release(&s->parent.ring_lock);
+    return table;
+}
+
+static uint64_t align_down(uint64_t address, uint64_t bytes)
+{
+    return address & ~(bytes - 1);
+}
+
+/*
+ * 3.3.2: where the STE of a stream is, in a two-level table.
+ * Return: false if the table does not cover the stream.
+ */
+static bool two_level_ste(Smmuv3 *s, const StreamTable *table, uint32_t sid,
+                          uint64_t *gpa)
+{
+    unsigned log2size = FIELD_GET(table->cfg, STRTAB_BASE_CFG, LOG2SIZE);
+    unsigned split = FIELD_GET(table->cfg, STRTAB_BASE_CFG, SPLIT);
+    uint64_t l1_bytes;
+    uint64_t base;
+    uint64_t desc;
+    unsigned span;
+
+    if (split != 8 && split != 10) {
+        split = 6;
+    }
+    l1_bytes = log2size > split ? UINT64_C(8) << MIN(log2size - split, 32) : 8;
+    base = align_down(table->base, MAX(l1_bytes, 64));
+    base += 8 * (uint64_t)(sid >> split);
+    if (!guest_mem_read_words(s->parent.config.mem, base, &desc, 1)) {
+        viommu_warn_once(&s->parent, SMMUV3_WARN_STREAM_TABLE,
+                         "level 1 descriptor of StreamID 0x%x at 0x%" PRIx64
+                         " is not in memory", sid, base);
+        return false;
+    }
+    span = FIELD_GET(desc, L1STD, SPAN);
+    if (span == 0 || span > split + 1 ||
+        (sid & ((1u << split) - 1)) >= 1u << (span - 1)) {
+        return false;           /* C_BAD_STREAMID if the stream is used */
+    }
+    *gpa = align_down(desc & FIELD_MASK(L1STD, L2PTR),
+                      (uint64_t)STE_BYTES << (span - 1)) +
+           STE_BYTES * (uint64_t)(sid & ((1u << split) - 1));
+    return true;
+}
+
+static uint64_t linear_ste(const StreamTable *table, uint32_t sid)
+{
+    unsigned log2size = FIELD_GET(table->cfg, STRTAB_BASE_CFG, LOG2SIZE);
+    uint64_t bytes = (uint64_t)STE_BYTES << MIN(log2size, 32);
+
+    return align_down(table->base, bytes) + STE_BYTES * (uint64_t)sid;
+}
+
+/* Read a stream's STE. Return: false if there is none to be read. */
+static bool ste_read(Smmuv3 *s, const StreamTable *table, uint32_t sid,
+                     uint64_t *ste)
+{
+    unsigned log2size = FIELD_GET(table->cfg, STRTAB_BASE_CFG, LOG2SIZE);
+    bool two_level = FIELD_GET(table->cfg, STRTAB_BASE_CFG, FMT) == 1;
+    uint64_t gpa;
+
+    if (sid >> MIN(log2size, SMMUV3_SID_BITS)) {
+        return false;           /* C_BAD_STREAMID if the stream is used */
+    }
+    if (!two_level) {
+        gpa = linear_ste(table, sid);
+    } else if (!two_level_ste(s, table, sid, &gpa)) {
+        return false;
+    }
+    if (!guest_mem_read_words(s->parent.config.mem, gpa, ste, 2)) {
+        viommu_warn_once(&s->parent, SMMUV3_WARN_STREAM_TABLE,
+                         "STE of StreamID 0x%x at 0x%" PRIx64
+                         " is not in memory", sid, gpa);
+        return false;
+    }
+    return true;
+}
+
+/* 5.2: illegal in the configuration that the ID registers show. */
+static bool ste_is_illegal(const Smmuv3 *s, const uint64_t *ste)
+{
+    unsigned config = FIELD_GET(ste[0], STE0, CONFIG);
+
+    return config > STE_CONFIG_S1 ||
+           (config == STE_CONFIG_S1 &&
+            (FIELD_GET(ste[0], STE0, S1CDMAX) > s->props.ssid_bits ||
+             FIELD_GET(ste[1], STE1, S1STALLD) ||
+             (s->props.ats && FIELD_GET(ste[1], STE1, EATS) > 1)));
+}
+
+static StreamConfig stage1_config(const Smmuv3 *s, const uint64_t *ste)
+{
+    StreamConfig config = { .kind = STREAM_STAGE1 };
+
+    config.ste[0] = ste[0] & STE0_NESTING_ALLOWED;
+    config.ste[1] = ste[1] & STE1_NESTING_ALLOWED;
+    if (!s->props.ats) {
+        config.ste[1] = FIELD_SET(config.ste[1], STE1, EATS, 0);
+    }
+    if (s->host.force_stalld) {
+        config.ste[1] = FIELD_SET(config.ste[1], STE1, S1STALLD, 1);
+    }
+    return config;
+}
+
+static StreamConfig stream_config(Smmuv3 *s, uint32_t sid)
+    REQUIRES(&s->parent.config_lock)
+{
+    const StreamConfig abort = { .kind = STREAM_ABORT };
+    const StreamConfig bypass = { .kind = STREAM_BYPASS };
+    StreamTable table = table_get(s);
+    uint64_t ste[2];
+
+    if (!table.enabled) {
+        return table.abort ? abort : bypass;
+    }
+    if (!ste_read(s, &table, sid, ste) || !FIELD_GET(ste[0], STE0, V) ||
+        FIELD_GET(ste[0], STE0, CONFIG) <= STE_CONFIG_ABORT_MAX) {
+        return abort;
+    }
+    if (ste_is_illegal(s, ste)) {
+        viommu_warn_once(&s->parent, SMMUV3_WARN_STE,
+                         "STE of StreamID 0x%x is illegal: 0x%" PRIx64
+                         " 0x%" PRIx64, sid, ste[0], ste[1]);
+        return abort;
+    }
+    return FIELD_GET(ste[0], STE0, CONFIG) == STE_CONFIG_BYPASS
+               ? bypass
+               : stage1_config(s, ste);
+}
+
+static bool nested_alloc(Smmuv3 *s, uint32_t dev_id, const uint64_t *ste,
+                         uint32_t *hwpt_id, GError **error)
+    REQUIRES(&s->parent.config_lock)
+{
+    const ViommuHost *host = &s->parent.host;
+    struct iommu_hwpt_arm_smmuv3 data = {
+        .ste = { GUINT64_TO_LE(ste[0]), GUINT64_TO_LE(ste[1]) },
+    };
+
+    return iommufd_nested_hwpt_alloc(host->iommu, dev_id, host->viommu_id,
+                                     IOMMU_HWPT_DATA_ARM_SMMUV3, &data,
+                                     sizeof(data), hwpt_id, error);
+}
+
+static void destroy(Smmuv3 *s, uint32_t *id) REQUIRES(&s->parent.config_lock)
+{
+    GError *error = NULL;
+
+    if (*id && !iommufd_destroy(s->parent.host.iommu, *id, &error)) {
+        error_report_err(error);
+    }
+    *id = 0;
+}
+
+/* Attach to @hwpt_id, which is the device's own if @own, and drop the last. */
+static bool move_to(Smmuv3 *s, ViommuDevice *device, uint32_t hwpt_id,
+                    bool own, GError **error)
+    REQUIRES(&s->parent.config_lock)
+{
+    if (!vfio_device_attach(device->vfio, hwpt_id, error)) {
+        if (own) {
+            destroy(s, &hwpt_id);
+        }
+        return false;
+    }
+    destroy(s, &device->hwpt_id);
+    device->hwpt_id = own ? hwpt_id : 0;
+    return true;
+}
+
+bool smmuv3_attach(Viommu *viommu, ViommuDevice *device, GError **error)
+{
+    Smmuv3 *s = smmuv3_from(viommu);
+    StreamConfig config;
+    uint32_t hwpt_id;
+
+    lock_assert_held(&s->parent.config_lock);
+    config = stream_config(s, device->entry.virt_id);
+    switch (config.kind) {
+    case STREAM_ABORT:
+        return move_to(s, device, s->host.abort_id, false, error);
+    case STREAM_BYPASS:
+        return move_to(s, device, s->host.bypass_id, false, error);
+    case STREAM_STAGE1:
+        return nested_alloc(s, device->entry.dev_id, config.ste, &hwpt_id,
+                            error) &&
+               move_to(s, device, hwpt_id, true, error);
+    }
+    g_assert_not_reached();
+}
+
+void smmuv3_detached(Viommu *viommu, ViommuDevice *device)
+{
+    Smmuv3 *s = smmuv3_from(viommu);
+
+    lock_assert_held(&s->parent.config_lock);
+    destroy(s, &device->hwpt_id);
+}
+
+static void reattach_device(Smmuv3 *s, ViommuDevice *device)
+    REQUIRES(&s->parent.config_lock)
+{
+    GError *error = NULL;
+
+    if (smmuv3_attach(&s->parent, device, &error)) {
+        return;
+    }
+    error_report("vIOMMU '%s', StreamID 0x%x: %s; its traffic is aborted",
+                 s->parent.config.id, device->entry.virt_id, error->message);
+    g_clear_error(&error);
+    if (!move_to(s, device, s->host.abort_id, false, &error)) {
+        error_report_err(error);
+    }
+}
+
+void smmuv3_reattach(Smmuv3 *s, uint32_t first_sid, uint32_t last_sid)
+{
+    DeviceEntry *entry;
+    size_t cursor = 0;
+
+    /* The config_lock keeps the map as it is. */
+    while ((entry = device_map_next(s->parent.devices, &cursor))) {
+        if (entry->virt_id >= first_sid && entry->virt_id <= last_sid) {
+            reattach_device(s, caa_container_of(entry, ViommuDevice, entry));
+        }
+    }
+}
+
+/* The guest sees STALL_MODEL 1; a host that can stall must be told not to. */
+static bool read_host_info(Smmuv3 *s, VfioDevice *vfio, GError **error)
+    REQUIRES(&s->parent.config_lock)
+{
+    struct iommu_hw_info_arm_smmuv3 info;
+
+    if (!iommufd_hw_info_arm_smmuv3(s->parent.host.iommu,
+                                    vfio_device_get_dev_id(vfio), &info,
+                                    error)) {
+        return false;
+    }
+    s->host.force_stalld = FIELD_GET(info.idr[0], IDR0, STALL_MODEL) == 0;
+    return true;
+}
+
+bool smmuv3_host_up(Viommu *viommu, VfioDevice *vfio, GError **error)
+{
+    static const uint64_t abort_ste[2] = { 0, 0 };
+    static const uint64_t bypass_ste[2] = { BIT(STE0_V_SHIFT) |
+                                            STE_CONFIG_BYPASS
+                                                << STE0_CONFIG_SHIFT, 0 };
+    Smmuv3 *s = smmuv3_from(viommu);
+    uint32_t dev_id = vfio_device_get_dev_id(vfio);
+
+    lock_assert_held(&s->parent.config_lock);
+    if (!read_host_info(s, vfio, error) ||
+        !nested_alloc(s, dev_id, abort_ste, &s->host.abort_id, error)) {
+        return false;
+    }
+    if (!nested_alloc(s, dev_id, bypass_ste, &s->host.bypass_id, error)) {
+        destroy(s, &s->host.abort_id);
+        return false;
+    }
+    return true;
+}
+
+void smmuv3_host_down(Viommu *viommu)
+{
+    Smmuv3 *s = smmuv3_from(viommu);
+
+    lock_assert_held(&s->parent.config_lock);
+    destroy(s, &s->host.bypass_id);
+    destroy(s, &s->host.abort_id);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hw/arm/smmuv3-internal.h"
+
+#include "base/error.h"
+#include "base/report.h"
+#include "host/iommufd-abi.h"
+
+static void smmuv3_get_queue(Viommu *viommu, uint32_t *used, uint32_t *size)
+{
+    Smmuv3 *s = smmuv3_from(viommu);
+    GuestRing ring;
+    bool on;
+
+    lock_acquire(&s->parent.ring_lock);
+    ring = smmuv3_eventq_ring(s);
+    on = FIELD_GET(s->reg[R_CR0], CR0, EVENTQEN);
+    lock_release(&s->parent.ring_lock);
+    *used = on ? guest_ring_used(&ring) : 0;
+    *size = on ? guest_ring_size(&ring) : 0;
+}
+
+static void smmuv3_seen(void *opaque, bool malformed)
+{
+    Viommu *viommu = opaque;
+
+    viommu_count(&viommu->counters.reads, 1);
+    if (malformed) {
+        viommu_count(&viommu->counters.malformed, 1);
+    }
+}
+
+static void smmuv3_failed(void *opaque, const char *message)
+{
+    Viommu *viommu = opaque;
+
+    error_report("vIOMMU '%s': %s", viommu->config.id, message);
+}
+
+static void smmuv3_free(Viommu *viommu)
+{
+    g_free(smmuv3_from(viommu));
+}
+
+static const ViommuOps smmuv3_ops = {
+    .viommu_type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3,
+    .veventq_type = IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+    .record_size = SMMUV3_EVENT_BYTES,
+    .virt_id_bits = SMMUV3_SID_BITS,
+    .sink = {
+        .room = smmuv3_eventq_room,
+        .deliver = smmuv3_eventq_deliver,
+        .seen = smmuv3_seen,
+        .failed = smmuv3_failed,
+    },
+    .mmio_read = smmuv3_mmio_read,
+    .mmio_write = smmuv3_mmio_write,
+    .reset = smmuv3_reset,
+    .host_up = smmuv3_host_up,
+    .host_down = smmuv3_host_down,
+    .attach = smmuv3_attach,
+    .detached = smmuv3_detached,
+    .get_queue = smmuv3_get_queue,
+    .free = smmuv3_free,
+};
+
+static bool check_range(const char *name, unsigned value, unsigned max,
+                        GError **error)
+{
+    if (value > max) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "arm-smmuv3: %s %u is out of range, 0 to %u is accepted",
+                    name, value, max);
+        return false;
+    }
+    return true;
+}
+
+static bool check_properties(const Smmuv3Properties *props, GError **error)
+{
+    if (props->oas_bits != 44 && props->oas_bits != 48) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "arm-smmuv3: oas %u is not supported, "
+                    "44 or 48 is accepted", props->oas_bits);
+        return false;
+    }
+    return check_range("ssidsize", props->ssid_bits, 20, error) &&
+           check_range("log2 size of the event queue", props->log2_eventq, 19,
+                       error) &&
+           check_range("log2 size of the command queue", props->log2_cmdq, 19,
+                       error);
+}
+
+Viommu *smmuv3_new(const ViommuConfig *config,
+                   const Smmuv3Properties *properties, GError **error)
+{
+    Smmuv3Properties props =
+        properties ? *properties : SMMUV3_PROPERTIES_DEFAULT;
+    Smmuv3 *s;
+
+    if (!check_properties(&props, error)) {
+        return NULL;
+    }
+    s = g_new0(Smmuv3, 1);
+    viommu_init(&s->parent, &smmuv3_ops, config);
+    s->props = props;
+    lock_acquire(&s->parent.ring_lock);
+    smmuv3_regs_reset(s);
+    lock_release(&s->parent.ring_lock);
+    return &s->parent;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An RCU table that is replaced, never edited: an array of the entries, and
+ * per kind of ID an open-addressed index into it.
+ *
+ * Invariant of an index: at most half of its slots are taken, and every ID
+ * stands within DEVICE_MAP_PROBES slots of its home, so a lookup may give up
+ * there. A hash that does not achieve this for the IDs at hand is replaced by
+ * another, and after a few of those the index by a larger one. Multipliers
+ * are odd: two IDs share a home with a probability of 2 / size, so this ends.
+ */
+#include "hw/iommu/device-map.h"
+
+#include "base/error.h"
+#include "base/lock.h"
+#include "base/rcu.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+
+/* 2^32 divided by the golden ratio: spreads runs of IDs evenly. */
+#define FIRST_MULTIPLIER UINT32_C(0x9e3779b1)
+#define MULTIPLIERS_PER_SIZE 4
+
+typedef struct Slot {
+    uint32_t id;
+    uint32_t place;             /* 1 + position in the entries; 0: not taken */
+} Slot;
+
+typedef struct IdIndex {
+    unsigned bits;              /* 2^bits slots, 1 to 31 */
+    uint32_t multiplier;
+    unsigned probes;            /* of the ID furthest from its home */
+    Slot *slots;
+} IdIndex;
+
+typedef struct DeviceTable {
+    RcuDeferred deferred;       /* once replaced */
+    IdIndex by_virt;            /* [const] once published, as all below */
+    IdIndex by_dev;
+    size_t count;
+    DeviceEntry *entries[];     /* count of them, then NULL for walks */
+} DeviceTable;
+
+struct DeviceMap {
+    Lock lock;                      /* serialises writers */
+    _Atomic(DeviceTable *) table;   /* [lock] to store, [RCU] to load */
+};
+
+static uint32_t index_mask(const IdIndex *index)
+{
+    return (UINT32_C(1) << index->bits) - 1;
+}
+
+/* Where @id should stand: the top bits, which depend on every bit of it. */
+static uint32_t index_home(const IdIndex *index, uint32_t id)
+{
+    return (id * index->multiplier) >> (32 - index->bits);
+}
+
+/* Return: Slot::place, or 0 if @id is not there. */
+static uint32_t index_find(const IdIndex *index, uint32_t id)
+{
+    uint32_t home = index_home(index, id);
+
+    for (unsigned i = 0; i < index->probes; i++) {
+        const Slot *slot = &index->slots[(home + i) & index_mask(index)];
+
+        if (slot->place == 0 || slot->id == id) {
+            return slot->place;
+        }
+    }
+    return 0;
+}
+
+/* Return: false if @id would stand too far from its home. */
+static bool index_insert(IdIndex *index, uint32_t id, uint32_t place)
+{
+    uint32_t home = index_home(index, id);
+
+    for (unsigned i = 0; i < DEVICE_MAP_PROBES; i++) {
+        Slot *slot = &index->slots[(home + i) & index_mask(index)];
+
+        if (slot->place == 0) {
+            *slot = (Slot) { .id = id, .place = place };
+            index->probes = MAX(index->probes, i + 1);
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint32_t entry_id(const DeviceEntry *entry, size_t field)
+{
+    return G_STRUCT_MEMBER(uint32_t, entry, field);
+}
+
+/* Fill @index, whose bits and multiplier are set. False: try others. */
+static bool index_try(IdIndex *index, DeviceEntry *const *entries,
+                      size_t count, size_t field)
+{
+    index->probes = 0;
+    index->slots = g_new0(Slot, (size_t)index_mask(index) + 1);
+    for (size_t i = 0; i < count; i++) {
+        if (!index_insert(index, entry_id(entries[i], field), i + 1)) {
+            g_clear_pointer(&index->slots, g_free);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* @field: offset in DeviceEntry of the ID to index by */
+static void index_build(IdIndex *index, DeviceEntry *const *entries,
+                        size_t count, size_t field)
+{
+    index->bits = 1;
+    while (UINT64_C(1) << index->bits < 2 * (uint64_t)count) {
+        index->bits++;
+    }
+    index->multiplier = FIRST_MULTIPLIER;
+    for (unsigned tries = 1; !index_try(index, entries, count, field);
+         tries++) {
+        /* Any odd numbers that are unlike each other do. */
+        index->multiplier = (index->multiplier * 1664525 + 1013904223) | 1;
+        if (tries % MULTIPLIERS_PER_SIZE == 0) {
+            index->bits++;
+        }
+        g_assert(index->bits < 32);
+    }
+}
+
+/* An array of @count entries for the caller to fill, before table_index(). */
+static DeviceTable *table_new(size_t count)
+{
+    DeviceTable *table =
+        g_malloc0(sizeof(*table) + (count + 1) * sizeof(table->entries[0]));
+
+    table->count = count;
+    return table;
+}
+
+static void table_index(DeviceTable *table)
+{
+    index_build(&table->by_virt, table->entries, table->count,
+                offsetof(DeviceEntry, virt_id));
+    index_build(&table->by_dev, table->entries, table->count,
+                offsetof(DeviceEntry, dev_id));
+}
+
+static void table_free(DeviceTable *table)
+{
+    g_free(table->by_virt.slots);
+    g_free(table->by_dev.slots);
+    g_free(table);
+}
+
+static void table_free_deferred(RcuDeferred *deferred)
+{
+    table_free(caa_container_of(deferred, DeviceTable, deferred));
+}
+
+/* Acquire: pairs with the release store in map_replace_locked(). */
+static DeviceTable *map_table(const DeviceMap *map)
+{
+    return atomic_load_explicit(&map->table, memory_order_acquire);
+}
+
+DeviceEntry *device_map_find_virt(const DeviceMap *map, uint32_t virt_id)
+{
+    const DeviceTable *table;
+    uint32_t place;
+
+    g_assert(rcu_read_ongoing());
+    table = map_table(map);
+    place = index_find(&table->by_virt, virt_id);
+    return place ? table->entries[place - 1] : NULL;
+}
+
+DeviceEntry *device_map_find_dev(const DeviceMap *map, uint32_t dev_id)
+{
+    const DeviceTable *table;
+    uint32_t place;
+
+    g_assert(rcu_read_ongoing());
+    table = map_table(map);
+    place = index_find(&table->by_dev, dev_id);
+    return place ? table->entries[place - 1] : NULL;
+}
+
+DeviceEntry *device_map_next(const DeviceMap *map, size_t *cursor)
+{
+    /* The cursor is where in the entries to go on: it stays with the table. */
+    DeviceEntry *const *next = (DeviceEntry *const *)*cursor;
+
+    if (!next) {
+        next = map_table(map)->entries;
+    }
+    if (!*next) {
+        return NULL;
+    }
+    *cursor = (size_t)(next + 1);
+    return *next;
+}
+
+size_t device_map_count(const DeviceMap *map)
+{
+    size_t count;
+
+    rcu_section_enter();
+    count = map_table(map)->count;
+    rcu_section_leave();
+    return count;
+}
+
+unsigned device_map_longest_probe(const DeviceMap *map)
+{
+    const DeviceTable *table;
+    unsigned longest;
+
+    rcu_section_enter();
+    table = map_table(map);
+    longest = MAX(table->by_virt.probes, table->by_dev.probes);
+    rcu_section_leave();
+    return longest;
+}
+
+/* Relaxed: only holders of the lock store. */
+static DeviceTable *map_table_locked(DeviceMap *map) REQUIRES(&map->lock)
+{
+    return atomic_load_explicit(&map->table, memory_order_relaxed);
+}
+
+/*
+ * Publish @table, which is filled but not indexed. Return: the old table, for
+ * map_retire() once the lock is released.
+ */
+static DeviceTable *map_replace_locked(DeviceMap *map, DeviceTable *table)
+    REQUIRES(&map->lock)
+{
+    DeviceTable *old = map_table_locked(map);
+
+    table_index(table);
+    /* Release: pairs with the acquire load in map_table(). */
+    atomic_store_explicit(&map->table, table, memory_order_release);
+    return old;
+}
+
+/* Outside the lock: rcu_defer() takes a leaf lock too. */
+static void map_retire(DeviceTable *old)
+{
+    rcu_defer(&old->deferred, table_free_deferred);
+}
+
+static DeviceTable *map_add_locked(DeviceMap *map, DeviceEntry *entry,
+                                   GError **error) REQUIRES(&map->lock)
+{
+    DeviceTable *old = map_table_locked(map);
+    DeviceTable *table;
+
+    if (index_find(&old->by_virt, entry->virt_id)) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_EXISTS,
+                    "virtual ID 0x%" PRIx32 " is taken", entry->virt_id);
+        return NULL;
+    }
+    if (index_find(&old->by_dev, entry->dev_id)) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_EXISTS,
+                    "host device ID %" PRIu32 " is taken", entry->dev_id);
+        return NULL;
+    }
+    table = table_new(old->count + 1);
+    for (size_t i = 0; i < old->count; i++) {
+        table->entries[i] = old->entries[i];
+    }
+    table->entries[old->count] = entry;
+    return map_replace_locked(map, table);
+}
+
+bool device_map_add(DeviceMap *map, DeviceEntry *entry, GError **error)
+{
+    DeviceTable *old;
+
+    lock_acquire(&map->lock);
+    old = map_add_locked(map, entry, error);
+    lock_release(&map->lock);
+    if (!old) {
+        return false;
+    }
+    map_retire(old);
+    return true;
+}
+
+static DeviceTable *map_remove_locked(DeviceMap *map, DeviceEntry *entry)
+    REQUIRES(&map->lock)
+{
+    DeviceTable *old = map_table_locked(map);
+    uint32_t place = index_find(&old->by_virt, entry->virt_id);
+    DeviceTable *table;
+
+    g_assert(place && old->entries[place - 1] == entry);
+    table = table_new(old->count - 1);
+    for (size_t i = 0; i < table->count; i++) {
+        table->entries[i] = old->entries[i + (i >= place - 1)];
+    }
+    return map_replace_locked(map, table);
+}
+
+void device_map_remove(DeviceMap *map, DeviceEntry *entry)
+{
+    DeviceTable *old;
+
+    lock_acquire(&map->lock);
+    old = map_remove_locked(map, entry);
+    lock_release(&map->lock);
+    map_retire(old);
+}
+
+DeviceMap *device_map_new(void)
+{
+    DeviceMap *map = g_new(DeviceMap, 1);
+    DeviceTable *table = table_new(0);
+
+    table_index(table);
+    lock_init(&map->lock, LOCK_RANK_LEAF);
+    atomic_init(&map->table, table);
+    return map;
+}
+
+void device_map_free(DeviceMap *map)
+{
+    if (map) {
+        DeviceTable *table = map_table(map);
+
+        g_assert(table->count == 0);
+        table_free(table);
+        lock_destroy(&map->lock);
+        g_free(map);
+    }
+}

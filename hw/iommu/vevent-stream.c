@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Invariant: expected is one above the last number that was accounted for,
+ * delivered or lost. Only a well-formed item moves it, so whatever is skipped
+ * turns up in the difference to the next item, once.
+ */
+#include "hw/iommu/vevent-stream.h"
+
+#include <string.h>
+
+#define SEQUENCE_MASK UINT32_C(0x7fffffff)
+
+/* IOMMU_VEVENTQ_FLAG_LOST_EVENTS, the only flag of Linux 7.3. */
+#define FLAG_LOST_EVENTS UINT32_C(1)
+
+/* struct iommufd_vevent_header of the uAPI, in the host's byte order. */
+typedef struct VeventHeader {
+    uint32_t flags;
+    uint32_t sequence;
+} VeventHeader;
+
+_Static_assert(sizeof(VeventHeader) == 8, "uAPI");
+
+static size_t bytes_left(const VeventStream *stream)
+{
+    return stream->end - stream->pos;
+}
+
+/* Numbers from the next expected one up to @sequence, which is not counted. */
+static uint32_t numbers_before(const VeventStream *stream, uint32_t sequence)
+{
+    return (sequence - stream->expected) & SEQUENCE_MASK;
+}
+
+static VeventKind take_malformed(VeventStream *stream)
+{
+    stream->pos = stream->end;
+    return VEVENT_MALFORMED;
+}
+
+static VeventKind take_lost(VeventStream *stream, uint32_t sequence,
+                            Vevent *event)
+{
+    event->sequence = sequence;
+    stream->tail_seen = true;
+    /* The header has the number of the last lost event, so that one counts. */
+    event->lost = numbers_before(stream, sequence + 1);
+    stream->expected = (sequence + 1) & SEQUENCE_MASK;
+    return VEVENT_LOST;
+}
+
+static VeventKind take_event(VeventStream *stream, uint32_t sequence,
+                             Vevent *event)
+{
+    if (bytes_left(stream) < stream->record_size) {
+        return take_malformed(stream);
+    }
+    event->data = stream->pos;
+    event->sequence = sequence;
+    event->lost = numbers_before(stream, sequence);
+    stream->pos += stream->record_size;
+    stream->expected = (sequence + 1) & SEQUENCE_MASK;
+    return VEVENT_EVENT;
+}
+
+void vevent_stream_init(VeventStream *stream, size_t record_size)
+{
+    *stream = (VeventStream) { .record_size = record_size };
+}
+
+void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len)
+{
+    stream->pos = buf;
+    /* An empty read may come with no buffer; NULL + 0 is not C. */
+    stream->end = len ? stream->pos + len : stream->pos;
+    stream->tail_seen = false;
+}
+
+VeventKind vevent_stream_next(VeventStream *stream, Vevent *event)
+{
+    VeventHeader header;
+
+    *event = (Vevent) { 0 };
+    if (bytes_left(stream) == 0) {
+        return VEVENT_END;
+    }
+    if (stream->tail_seen || bytes_left(stream) < sizeof(header)) {
+        return take_malformed(stream);
+    }
+    memcpy(&header, stream->pos, sizeof(header));
+    stream->pos += sizeof(header);
+    if ((header.flags & ~FLAG_LOST_EVENTS) || header.sequence > SEQUENCE_MASK) {
+        return take_malformed(stream);
+    }
+    return header.flags & FLAG_LOST_EVENTS
+               ? take_lost(stream, header.sequence, event)
+               : take_event(stream, header.sequence, event);
+}

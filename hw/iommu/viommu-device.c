@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Hot plug and unplug. The host objects that devices share are made with the
+ * first device and destroyed with the last:
+ *
+ *   IOAS <- nesting parent HWPT <- vIOMMU <- vDEVICE, nested HWPT, vEVENTQ
+ *
+ * A device is published before it is attached, so that no event of it can
+ * reach the pump as a stranger's, and unpublished before it is detached.
+ */
+#include "base/error.h"
+#include "base/rcu.h"
+#include "base/report.h"
+#include "host/iommufd.h"
+#include "hw/iommu/viommu-internal.h"
+
+/* Teardown cannot fail; if the host says so none the less, say so. */
+static void destroy(const ViommuHost *host, uint32_t id)
+{
+    GError *error = NULL;
+
+    if (!iommufd_destroy(host->iommu, id, &error)) {
+        error_report_err(error);
+    }
+}
+
+static bool host_up(Viommu *viommu, VfioDevice *vfio, GError **error)
+{
+    ViommuHost *host = &viommu->host;
+    uint32_t dev_id = vfio_device_get_dev_id(vfio);
+
+    host->iommu = vfio_device_get_host(vfio);
+    if (!iommufd_ioas_alloc(host->iommu, &host->ioas_id, error)) {
+        goto out_clear;
+    }
+    if (!iommufd_nest_parent_alloc(host->iommu, dev_id, host->ioas_id,
+                                   &host->parent_hwpt_id, error)) {
+        goto out_destroy_ioas;
+    }
+    if (!iommufd_viommu_alloc(host->iommu, viommu->ops->viommu_type, dev_id,
+                              host->parent_hwpt_id, &host->viommu_id, error)) {
+        goto out_destroy_parent;
+    }
+    if (!viommu->ops->host_up(viommu, vfio, error)) {
+        goto out_destroy_viommu;
+    }
+    return true;
+
+out_destroy_viommu:
+    destroy(host, host->viommu_id);
+out_destroy_parent:
+    destroy(host, host->parent_hwpt_id);
+out_destroy_ioas:
+    destroy(host, host->ioas_id);
+out_clear:
+    host->iommu = NULL;
+    return false;
+}
+
+static void host_down(Viommu *viommu)
+{
+    ViommuHost *host = &viommu->host;
+
+    viommu->ops->host_down(viommu);
+    destroy(host, host->viommu_id);
+    destroy(host, host->parent_hwpt_id);
+    destroy(host, host->ioas_id);
+    host->iommu = NULL;
+}
+
+static bool check_device(Viommu *viommu, VfioDevice *vfio, uint32_t virt_id,
+                         GError **error)
+{
+    unsigned bits = viommu->ops->virt_id_bits;
+
+    if (virt_id >> bits) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "ID 0x%x is out of range for vIOMMU '%s', "
+                    "which takes 0 to 0x%x",
+                    virt_id, viommu->config.id, (1u << bits) - 1);
+        return false;
+    }
+    if (viommu->host.iommu &&
+        viommu->host.iommu != vfio_device_get_host(vfio)) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "all devices of vIOMMU '%s' must use one iommufd",
+                    viommu->config.id);
+        return false;
+    }
+    return true;
+}
+
+static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
+                              uint32_t virt_id, GError **error)
+    REQUIRES(&viommu->config_lock)
+{
+    ViommuDevice *device;
+    bool first = !viommu->host.iommu;
+
+    if (!check_device(viommu, vfio, virt_id, error)) {
+        return false;
+    }
+    device = g_new0(ViommuDevice, 1);
+    device->vfio = vfio;
+    device->entry.virt_id = virt_id;
+    device->entry.dev_id = vfio_device_get_dev_id(vfio);
+
+    if (first && !host_up(viommu, vfio, error)) {
+        goto out_free;
+    }
+    if (!device_map_add(viommu->devices, &device->entry, error)) {
+        goto out_host_down;
+    }
+    if (!iommufd_vdevice_alloc(viommu->host.iommu, viommu->host.viommu_id,
+                               device->entry.dev_id, virt_id,
+                               &device->vdevice_id, error)) {
+        goto out_unpublish;
+    }
+    if (!viommu->ops->attach(viommu, device, error)) {
+        goto out_destroy_vdevice;
+    }
+    if (!viommu_open_event_queue(viommu, error)) {
+        goto out_detach;
+    }
+    return true;
+
+out_detach:
+    vfio_device_detach(vfio);
+    viommu->ops->detached(viommu, device);
+out_destroy_vdevice:
+    destroy(&viommu->host, device->vdevice_id);
+out_unpublish:
+    device_map_remove(viommu->devices, &device->entry);
+    rcu_synchronize();
+out_host_down:
+    if (first) {
+        host_down(viommu);
+    }
+out_free:
+    g_free(device);
+    return false;
+}
+
+bool viommu_add_device(Viommu *viommu, VfioDevice *device, uint32_t virt_id,
+                       GError **error)
+{
+    bool added;
+
+    lock_acquire(&viommu->config_lock);
+    added = add_device_locked(viommu, device, virt_id, error);
+    lock_release(&viommu->config_lock);
+    if (!added) {
+        g_prefix_error(error, "device '%s': ", vfio_device_get_name(device));
+    }
+    return added;
+}
+
+static ViommuDevice *find_device(Viommu *viommu, uint32_t virt_id)
+    REQUIRES(&viommu->config_lock)
+{
+    DeviceEntry *entry;
+
+    rcu_section_enter();
+    entry = device_map_find_virt(viommu->devices, virt_id);
+    rcu_section_leave();
+    /* The config_lock keeps it from being removed. */
+    return entry ? caa_container_of(entry, ViommuDevice, entry) : NULL;
+}
+
+static bool remove_device_locked(Viommu *viommu, uint32_t virt_id)
+    REQUIRES(&viommu->config_lock)
+{
+    ViommuDevice *device = find_device(viommu, virt_id);
+    bool last = device_map_count(viommu->devices) == 1;
+
+    if (!device) {
+        return false;
+    }
+    device_map_remove(viommu->devices, &device->entry);
+    rcu_synchronize();
+    if (last) {
+        viommu_close_event_queue(viommu);
+    }
+    vfio_device_detach(device->vfio);
+    viommu->ops->detached(viommu, device);
+    destroy(&viommu->host, device->vdevice_id);
+    if (last) {
+        host_down(viommu);
+    }
+    g_free(device);
+    return true;
+}
+
+bool viommu_remove_device(Viommu *viommu, uint32_t virt_id)
+{
+    bool removed;
+
+    lock_acquire(&viommu->config_lock);
+    removed = remove_device_locked(viommu, virt_id);
+    lock_release(&viommu->config_lock);
+    return removed;
+}

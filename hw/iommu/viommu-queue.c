@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The life of the host's event queue. It is made by the thread that makes it
+ * due (it holds the config_lock), and from then on touched by the home thread
+ * alone: nobody else watches, reads, closes or destroys it, so IOMMU_DESTROY
+ * never finds the fd in use.
+ */
+#include "host/iommufd.h"
+#include "hw/iommu/viommu-internal.h"
+
+typedef struct QueueStart {
+    Viommu *viommu;
+    EventPump *pump;
+} QueueStart;
+
+static void queue_start_bh(void *opaque)
+{
+    QueueStart *start = opaque;
+
+    start->viommu->queue.pump = start->pump;
+    event_pump_run(start->pump);
+}
+
+static void queue_stop_bh(void *opaque)
+{
+    Viommu *viommu = opaque;
+
+    event_pump_free(g_steal_pointer(&viommu->queue.pump));
+}
+
+bool viommu_open_event_queue(Viommu *viommu, GError **error)
+{
+    ViommuQueue *queue = &viommu->queue;
+    const ViommuHost *host = &viommu->host;
+    QueueStart start = { .viommu = viommu };
+    HostQueue veventq;
+
+    if (queue->open || queue->depth == 0 || !host->iommu) {
+        return true;
+    }
+    veventq = (HostQueue){
+        .host = host->iommu,
+        .depth = queue->depth,
+        .record_size = viommu->ops->record_size,
+    };
+    if (!iommufd_veventq_alloc(host->iommu, host->viommu_id,
+                               viommu->ops->veventq_type, queue->depth,
+                               &veventq.id, &veventq.fd, error)) {
+        g_prefix_error(error, "vIOMMU '%s': no host event queue: ",
+                       viommu->config.id);
+        return false;
+    }
+    start.pump = event_pump_new(viommu->config.ctx, &veventq,
+                                &viommu->ops->sink, viommu);
+    queue->open = true;
+    aio_wait_bh_oneshot(viommu->config.ctx, queue_start_bh, &start);
+    return true;
+}
+
+void viommu_close_event_queue(Viommu *viommu)
+{
+    if (viommu->queue.open) {
+        viommu->queue.open = false;
+        aio_wait_bh_oneshot(viommu->config.ctx, queue_stop_bh, viommu);
+    }
+}
+
+bool viommu_set_event_queue(Viommu *viommu, uint32_t depth, GError **error)
+{
+    if (depth != viommu->queue.depth) {
+        viommu_close_event_queue(viommu);
+        viommu->queue.depth = depth;
+    }
+    return viommu_open_event_queue(viommu, error);
+}
+
+void viommu_resume_events(Viommu *viommu)
+{
+    aio_bh_schedule(viommu->queue.resume);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hw/iommu/viommu-internal.h"
+
+#include "base/report.h"
+
+static void resume_bh(void *opaque)
+{
+    Viommu *viommu = opaque;
+
+    if (viommu->queue.pump) {
+        event_pump_run(viommu->queue.pump);
+    }
+}
+
+static void nothing_bh(void *opaque)
+{
+}
+
+const char *viommu_get_id(const Viommu *viommu)
+{
+    return viommu->config.id;
+}
+
+/* The architecture's accesses: aligned, of 4 or 8 bytes. */
+static bool access_valid(uint64_t offset, unsigned size)
+{
+    return (size == 4 || size == 8) && offset % size == 0;
+}
+
+uint64_t viommu_mmio_read(Viommu *viommu, uint64_t offset, unsigned size)
+{
+    return access_valid(offset, size)
+               ? viommu->ops->mmio_read(viommu, offset, size)
+               : 0;
+}
+
+void viommu_mmio_write(Viommu *viommu, uint64_t offset, unsigned size,
+                       uint64_t value)
+{
+    if (access_valid(offset, size)) {
+        viommu->ops->mmio_write(viommu, offset, size, value);
+    }
+}
+
+void viommu_reset(Viommu *viommu)
+{
+    lock_acquire(&viommu->config_lock);
+    viommu->ops->reset(viommu);
+    lock_release(&viommu->config_lock);
+}
+
+static uint64_t counter_read(_Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+ViommuStats viommu_get_stats(Viommu *viommu)
+{
+    ViommuCounters *counters = &viommu->counters;
+    ViommuStats stats = {
+        .delivered = counter_read(&counters->delivered),
+        .discarded = counter_read(&counters->discarded),
+        .lost = counter_read(&counters->lost),
+        .malformed = counter_read(&counters->malformed),
+        .reads = counter_read(&counters->reads),
+        .interrupts = counter_read(&counters->interrupts),
+        .overflows = counter_read(&counters->overflows),
+    };
+
+    viommu->ops->get_queue(viommu, &stats.queue_used, &stats.queue_size);
+    return stats;
+}
+
+void viommu_warn_once(Viommu *viommu, unsigned kind, const char *format, ...)
+{
+    uint32_t bit = UINT32_C(1) << kind;
+    g_autofree char *message = NULL;
+    va_list ap;
+
+    if (atomic_load_explicit(&viommu->warned, memory_order_relaxed) & bit ||
+        atomic_fetch_or_explicit(&viommu->warned, bit, memory_order_relaxed) &
+            bit) {
+        return;
+    }
+    va_start(ap, format);
+    message = g_strdup_vprintf(format, ap);
+    va_end(ap);
+    warn_report("vIOMMU '%s': guest: %s (not reported again)",
+                viommu->config.id, message);
+}
+
+void viommu_init(Viommu *viommu, const ViommuOps *ops,
+                 const ViommuConfig *config)
+{
+    viommu->ops = ops;
+    viommu->config = *config;
+    viommu->config.id = g_strdup(config->id);
+    viommu->config.ctx = aio_context_ref(config->ctx);
+    lock_init(&viommu->config_lock, LOCK_RANK_CONFIG);
+    lock_init(&viommu->ring_lock, LOCK_RANK_RING);
+    viommu->devices = device_map_new();
+    viommu->queue.resume = aio_bh_new(config->ctx, resume_bh, viommu);
+}
+
+void viommu_free(Viommu *viommu)
+{
+    AioContext *ctx;
+
+    if (!viommu) {
+        return;
+    }
+    ctx = viommu->config.ctx;
+    g_assert(device_map_count(viommu->devices) == 0);
+    g_assert(!viommu->queue.open);
+    aio_bh_delete(viommu->queue.resume);
+    /* Once this has run, the resume bottom half is not running either. */
+    aio_wait_bh_oneshot(ctx, nothing_bh, NULL);
+    aio_context_unref(ctx);
+    device_map_free(viommu->devices);
+    lock_destroy(&viommu->ring_lock);
+    lock_destroy(&viommu->config_lock);
+    g_free((char *)viommu->config.id);
+    viommu->ops->free(viommu);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * EventPump: empties one vEVENTQ into one sink (a model's event queue).
+ *
+ * A turn asks the sink for room, reads no more than fits, decodes, and hands
+ * over one batch: one read, one publication, at most one interrupt. Without
+ * room the fd is not watched; event_pump_run() goes on when the sink says so.
+ * One turn is also the budget: other fds of the context get theirs in between.
+ *
+ * Threads: the home thread of the AioContext only, event_pump_new() excepted.
+ * Locks:   none of its own. Never allocates after event_pump_new().
+ */
+#ifndef HW_IOMMU_EVENT_PUMP_H
+#define HW_IOMMU_EVENT_PUMP_H
+
+#include "host/host-iommu.h"
+#include "iothread/aio-context.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct EventPump EventPump;
+
+/* The most records in a batch: the budget of a turn. */
+#define EVENT_PUMP_BATCH 512
+
+/* From EventSinkOps: read as many as you like, they will be discarded. */
+#define EVENT_ROOM_UNLIMITED UINT32_MAX
+
+/**
+ * struct EventBatch - what one read gave
+ * @records: @count pointers to raw records, borrowed for the call
+ * @count: of records, in order
+ * @lost: sequence numbers that the host lost, before or after them
+ */
+typedef struct EventBatch {
+    const uint8_t *records[EVENT_PUMP_BATCH];
+    size_t count;
+    uint64_t lost;
+} EventBatch;
+
+/**
+ * struct EventSinkOps - where records go. All are called on the home thread.
+ * @room: records that @deliver can take now. 0: the sink has noted that the
+ *        pump waits, and has event_pump_run() called when there is room.
+ * @deliver: take a batch of at most that many; may rearrange it. Return: the
+ *           room left, with the meaning that @room gives it.
+ * @seen: called after each read() that had bytes: @malformed is whether they
+ *        held something that no kernel writes
+ * @failed: the queue cannot be read any more and was closed; @message says why
+ */
+typedef struct EventSinkOps {
+    uint32_t (*room)(void *opaque);
+    uint32_t (*deliver)(void *opaque, EventBatch *batch);
+    void (*seen)(void *opaque, bool malformed);
+    void (*failed)(void *opaque, const char *message);
+} EventSinkOps;
+
+/**
+ * struct HostQueue - an open vEVENTQ
+ * @host: borrowed
+ * @fd: the queue's
+ * @id: its iommufd object
+ * @depth: events that it holds
+ * @record_size: bytes of data per event
+ */
+typedef struct HostQueue {
+    HostIommu *host;
+    int fd;
+    uint32_t id;
+    uint32_t depth;
+    uint32_t record_size;
+} HostQueue;
+
+/**
+ * event_pump_new() - a pump for an open vEVENTQ; not started
+ * @queue: copied; the fd and the object are given to event_pump_free()
+ *
+ * Context: Any thread.
+ */
+EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
+                          const EventSinkOps *ops, void *opaque);
+
+/**
+ * event_pump_run() - one turn, and watch the fd as the sink's room demands
+ *
+ * Starts a new pump, resumes one that waited for room. Harmless at any time.
+ */
+void event_pump_run(EventPump *pump);
+
+/**
+ * event_pump_free() - unwatch, drain into the sink, close, IOMMU_DESTROY, free
+ *
+ * The sink is off by now, so what is left in the queue is discarded, and
+ * counted. At most a full queue is drained, however fast it fills.
+ *
+ * Context: Home thread, never inside a turn of @pump.
+ */
+void event_pump_free(EventPump *pump);
+
+#endif

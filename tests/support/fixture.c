@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fixture.h"
+
+#include "base/rcu.h"
+#include "host/iommufd.h"
+#include "hw/arm/smmuv3-internal.h"
+
+#include <sys/mman.h>
+
+static void sink_pulse(IrqSink *sink, unsigned line)
+{
+    CountingSink *counting = caa_container_of(sink, CountingSink, parent);
+
+    atomic_fetch_add(&counting->pulses[line], 1);
+}
+
+static bool sink_message(IrqSink *sink, uint64_t address, uint32_t data)
+{
+    CountingSink *counting = caa_container_of(sink, CountingSink, parent);
+
+    if (address != GUEST_DOORBELL) {
+        return false;
+    }
+    atomic_store(&counting->last_data, data);
+    atomic_fetch_add(&counting->messages, 1);
+    return true;
+}
+
+static const IrqSinkOps sink_ops = {
+    .pulse = sink_pulse,
+    .message = sink_message,
+};
+
+static void map_ram(Fixture *f)
+{
+    GError *error = NULL;
+    GuestMemRegion region = { .gpa = GUEST_RAM, .size = GUEST_RAM_SIZE };
+
+    f->ram = mmap(NULL, GUEST_RAM_SIZE, PROT_READ | PROT_WRITE,
+                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g_assert_true(f->ram != MAP_FAILED);
+    region.hva = f->ram;
+    f->mem = guest_mem_new();
+    guest_mem_set_regions(f->mem, &region, 1, &error);
+    g_assert_no_error(error);
+}
+
+Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread)
+{
+    Fixture *f = g_new0(Fixture, 1);
+    GError *error = NULL;
+
+    f->host = emul_new(&error);
+    g_assert_no_error(error);
+    if (iothread) {
+        f->iothread = iothread_new("test", NULL, &error);
+        g_assert_no_error(error);
+        f->ctx = aio_context_ref(iothread_get_aio_context(f->iothread));
+    } else {
+        f->ctx = aio_context_new(&error);
+        g_assert_no_error(error);
+        aio_context_bind(f->ctx);
+    }
+    map_ram(f);
+    f->irq.parent.ops = &sink_ops;
+    f->devices = g_ptr_array_new();
+    f->viommu = smmuv3_new(&(ViommuConfig){ .id = "smmu0",
+                                            .ctx = f->ctx,
+                                            .mem = f->mem,
+                                            .irq = &f->irq.parent },
+                           properties, &error);
+    g_assert_no_error(error);
+    return f;
+}
+
+static uint32_t plugged_sid(Fixture *f, VfioDevice *device)
+{
+    DeviceEntry *entry;
+    uint32_t sid = UINT32_MAX;
+
+    rcu_section_enter();
+    entry = device_map_find_dev(f->viommu->devices,
+                                vfio_device_get_dev_id(device));
+    if (entry) {
+        sid = entry->virt_id;
+    }
+    rcu_section_leave();
+    return sid;
+}
+
+void fixture_free(Fixture *f)
+{
+    while (f->devices->len > 0) {
+        VfioDevice *device = f->devices->pdata[0];
+        uint32_t sid = plugged_sid(f, device);
+
+        if (sid != UINT32_MAX) {
+            fixture_unplug(f, device, sid);
+        } else {
+            g_ptr_array_remove_index(f->devices, 0);
+            vfio_device_free(device);
+        }
+    }
+    g_ptr_array_unref(f->devices);
+    viommu_free(f->viommu);
+    g_assert_cmpuint(emul_get_stats(f->host).objects, ==, 0);
+    host_iommu_free(f->host);
+    if (!f->iothread) {
+        fixture_pump(f);        /* lets go of what was deleted */
+    }
+    aio_context_unref(f->ctx);
+    if (f->iothread) {
+        iothread_stop(f->iothread);
+    }
+    guest_mem_free(f->mem);
+    munmap(f->ram, GUEST_RAM_SIZE);
+    g_free(f);
+}
+
+VfioDevice *fixture_open_device(Fixture *f)
+{
+    g_autofree char *name = g_strdup_printf("dev%u", f->devices->len);
+    GError *error = NULL;
+    VfioDevice *device;
+
+    device = vfio_device_bind(f->host, emul_device_open(f->host), name,
+                              &error);
+    g_assert_no_error(error);
+    g_ptr_array_add(f->devices, device);
+    return device;
+}
+
+VfioDevice *fixture_plug(Fixture *f, uint32_t sid)
+{
+    VfioDevice *device = fixture_open_device(f);
+    GError *error = NULL;
+
+    viommu_add_device(f->viommu, device, sid, &error);
+    g_assert_no_error(error);
+    return device;
+}
+
+void fixture_unplug(Fixture *f, VfioDevice *device, uint32_t sid)
+{
+    g_assert_true(viommu_remove_device(f->viommu, sid));
+    g_assert_true(g_ptr_array_remove(f->devices, device));
+    vfio_device_free(device);
+}
+
+EmulReport fixture_report(Fixture *f, VfioDevice *device, uint64_t address)
+{
+    const uint64_t event[4] = { 0x10, BIT(35), address, 0 };
+
+    return emul_report_event(f->host, vfio_device_get_dev_id(device), event);
+}
+
+void fixture_pump(Fixture *f)
+{
+    while (aio_poll(f->ctx, false)) {
+        continue;
+    }
+}
+
+uint32_t guest_read(Fixture *f, uint64_t offset)
+{
+    return viommu_mmio_read(f->viommu, offset, 4);
+}
+
+uint64_t guest_read64(Fixture *f, uint64_t offset)
+{
+    return viommu_mmio_read(f->viommu, offset, 8);
+}
+
+void guest_write(Fixture *f, uint64_t offset, uint32_t value)
+{
+    viommu_mmio_write(f->viommu, offset, 4, value);
+}
+
+void guest_write64(Fixture *f, uint64_t offset, uint64_t value)
+{
+    viommu_mmio_write(f->viommu, offset, 8, value);
+}
+
+uint64_t *guest_words(Fixture *f, uint64_t gpa)
+{
+    return (uint64_t *)(f->ram + (gpa - GUEST_RAM));
+}
+
+static void set_cr0(Fixture *f, uint32_t value)
+{
+    guest_write(f, A_CR0, value);
+    g_assert_cmphex(guest_read(f, A_CR0ACK), ==, value);
+}
+
+void guest_enable_eventq(Fixture *f, unsigned log2_eventq)
+{
+    guest_write64(f, A_EVENTQ_BASE, GUEST_EVENTQ | log2_eventq);
+    guest_write(f, A_EVENTQ_PROD, 0);
+    guest_write(f, A_EVENTQ_CONS, 0);
+    set_cr0(f, guest_read(f, A_CR0) | FIELD_MASK(CR0, EVENTQEN));
+}
+
+void guest_disable_eventq(Fixture *f)
+{
+    set_cr0(f, guest_read(f, A_CR0) & ~FIELD_MASK(CR0, EVENTQEN));
+}
+
+void guest_start(Fixture *f, unsigned log2_eventq, unsigned log2_cmdq)
+{
+    set_cr0(f, 0);
+    guest_write(f, A_CR1, 0xd75);
+    guest_write(f, A_CR2, 0x6);
+    for (uint32_t sid = 0; sid < 256; sid++) {
+        guest_set_ste(f, sid, 1 | 4 << 1, 0);
+    }
+    guest_write64(f, A_STRTAB_BASE, GUEST_STRTAB);
+    guest_write(f, A_STRTAB_BASE_CFG, 8);
+    guest_write64(f, A_CMDQ_BASE, GUEST_CMDQ | log2_cmdq);
+    guest_write(f, A_CMDQ_PROD, 0);
+    guest_write(f, A_CMDQ_CONS, 0);
+    f->log2_cmdq = log2_cmdq;
+    f->cmdq_prod = 0;
+    set_cr0(f, FIELD_MASK(CR0, CMDQEN));
+    guest_enable_eventq(f, log2_eventq);
+    guest_write(f, A_IRQ_CTRL, FIELD_MASK(IRQ_CTRL, EVENTQ_IRQEN) |
+                                   FIELD_MASK(IRQ_CTRL, GERROR_IRQEN));
+    set_cr0(f, guest_read(f, A_CR0) | FIELD_MASK(CR0, SMMUEN));
+}
+
+void guest_command(Fixture *f, uint64_t word0, uint64_t word1)
+{
+    GuestRing ring = { .log2size = f->log2_cmdq };
+    uint32_t index = guest_ring_index(&ring, f->cmdq_prod);
+    uint64_t *slot = guest_words(f, GUEST_CMDQ + index * SMMUV3_CMD_BYTES);
+
+    guest_words_store(slot, (uint64_t[]){ word0, word1 }, 2);
+    f->cmdq_prod = guest_ring_advance(&ring, f->cmdq_prod, 1);
+}
+
+void guest_kick(Fixture *f)
+{
+    guest_write(f, A_CMDQ_PROD, f->cmdq_prod);
+}
+
+void guest_set_ste(Fixture *f, uint32_t sid, uint64_t word0, uint64_t word1)
+{
+    guest_words_store(guest_words(f, GUEST_STRTAB + sid * 64),
+                      (uint64_t[]){ word0, word1 }, 2);
+}
+
+bool guest_consume(Fixture *f, uint64_t event[4])
+{
+    unsigned log2 = FIELD_GET(guest_read64(f, A_EVENTQ_BASE), Q_BASE, LOG2SIZE);
+    uint32_t cons = guest_read(f, A_EVENTQ_CONS);
+    GuestRing ring = {
+        .log2size = log2,
+        .prod = guest_read(f, A_EVENTQ_PROD),
+        .cons = cons,
+    };
+
+    if (guest_ring_empty(&ring)) {
+        return false;
+    }
+    guest_words_load(event,
+                     guest_words(f, GUEST_EVENTQ +
+                                        guest_ring_index(&ring, cons) *
+                                            SMMUV3_EVENT_BYTES), 4);
+    guest_write(f, A_EVENTQ_CONS,
+                (cons & FIELD_MASK(EVENTQ_CONS, OVACKFLG)) |
+                    guest_ring_advance(&ring, cons, 1));
+    return true;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * An SMMUv3 on the emulated host, with guest memory, an interrupt sink that
+ * counts, and devices; and the accesses of a guest that drives it.
+ *
+ * Threads: without an IOThread the test's own thread is home of the context,
+ *          so every step is the test's: fixture_pump() runs what is due.
+ * Locks:   the sink's counters are atomics.
+ */
+#ifndef TESTS_SUPPORT_FIXTURE_H
+#define TESTS_SUPPORT_FIXTURE_H
+
+#include "host/emul.h"
+#include "hw/arm/smmuv3.h"
+#include "iothread/iothread.h"
+
+#include <stdatomic.h>
+
+/* Guest physical layout: RAM, and queues and tables in it. */
+#define GUEST_RAM UINT64_C(0x40000000)
+#define GUEST_RAM_SIZE (4 * 1024 * 1024)
+#define GUEST_CMDQ (GUEST_RAM + 0x010000)
+#define GUEST_STRTAB (GUEST_RAM + 0x080000)     /* linear, 256 STEs */
+#define GUEST_EVENTQ (GUEST_RAM + 0x100000)     /* room for 2^14 records */
+#define GUEST_NOWHERE UINT64_C(0x20000000)      /* not memory */
+#define GUEST_DOORBELL UINT64_C(0x08020040)     /* where messages arrive */
+
+typedef struct CountingSink {
+    IrqSink parent;
+    atomic_uint pulses[SMMUV3_IRQ_COUNT];
+    atomic_uint messages;
+    _Atomic uint32_t last_data;
+} CountingSink;
+
+typedef struct Fixture {
+    HostIommu *host;
+    IOThread *iothread;         /* NULL: the context's home is the test */
+    AioContext *ctx;
+    GuestMem *mem;
+    uint8_t *ram;
+    CountingSink irq;
+    Viommu *viommu;
+    GPtrArray *devices;         /* VfioDevice, still open */
+    unsigned log2_cmdq;
+    uint32_t cmdq_prod;
+} Fixture;
+
+/**
+ * fixture_new() - a reset SMMUv3 without devices
+ * @properties: NULL for the defaults
+ * @iothread: on an IOThread of its own
+ */
+Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread);
+
+/* Unplugs what is plugged, asserts that nothing is left on the host. */
+void fixture_free(Fixture *f);
+
+/* One or the other form, for tests that want it only so. */
+VfioDevice *fixture_open_device(Fixture *f);
+VfioDevice *fixture_plug(Fixture *f, uint32_t sid);
+void fixture_unplug(Fixture *f, VfioDevice *device, uint32_t sid);
+
+/**
+ * fixture_report() - the host's hardware reports F_TRANSLATION for @device
+ * @address: goes to InputAddr, to tell one record from the next
+ */
+EmulReport fixture_report(Fixture *f, VfioDevice *device, uint64_t address);
+
+/* Run the context until it makes no progress. Not with an IOThread. */
+void fixture_pump(Fixture *f);
+
+/* The guest's accesses. */
+uint32_t guest_read(Fixture *f, uint64_t offset);
+uint64_t guest_read64(Fixture *f, uint64_t offset);
+void guest_write(Fixture *f, uint64_t offset, uint32_t value);
+void guest_write64(Fixture *f, uint64_t offset, uint64_t value);
+
+/* Words of guest RAM. */
+uint64_t *guest_words(Fixture *f, uint64_t gpa);
+
+/**
+ * guest_start() - program the SMMU in the order of Linux's driver, with wired
+ * interrupts: queues, stream table (linear, all bypass), enables. CR0 ends as
+ * SMMUEN | EVENTQEN | CMDQEN.
+ */
+void guest_start(Fixture *f, unsigned log2_eventq, unsigned log2_cmdq);
+
+/* Only the event queue: base, indices 0, EVENTQEN with other bits kept. */
+void guest_enable_eventq(Fixture *f, unsigned log2_eventq);
+void guest_disable_eventq(Fixture *f);
+
+/* Put a command in the queue; guest_kick() hands over what was put. */
+void guest_command(Fixture *f, uint64_t word0, uint64_t word1);
+void guest_kick(Fixture *f);
+
+/* Write a stream's STE into the linear table; no command. */
+void guest_set_ste(Fixture *f, uint32_t sid, uint64_t word0, uint64_t word1);
+
+/**
+ * guest_consume() - read one event, advance CONS, acknowledge nothing
+ *
+ * Return: false if the queue is empty.
+ */
+bool guest_consume(Fixture *f, uint64_t event[4]);
+
+#endif

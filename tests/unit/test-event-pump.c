@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The pump between a host that reads from a script and a sink that takes notes.
+ */
+#include "hw/iommu/event-pump.h"
+
+#include "base/rcu.h"
+#include "host/iommufd-abi.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define RECORD 8
+#define QUEUE_ID 42
+#define DEPTH 4096
+
+typedef struct ScriptedHost {
+    HostIommu parent;
+    GByteArray *pending;        /* what reads will give */
+    int fd;                     /* an eventfd, readable while told so */
+    int err;                    /* errno of reads, ... */
+    unsigned err_times;         /* ... this often */
+    bool endless;               /* reads always fill the buffer */
+    unsigned reads;
+    unsigned closed;
+    unsigned destroyed;
+    uint32_t sequence;
+} ScriptedHost;
+
+typedef struct NotingSink {
+    uint32_t room;
+    GArray *payloads;           /* uint64_t */
+    uint64_t lost;
+    uint64_t count;
+    unsigned batches;
+    unsigned largest;
+    unsigned malformed;
+    char *failure;
+    unsigned failures;
+} NotingSink;
+
+typedef struct Fixture {
+    AioContext *ctx;
+    ScriptedHost host;
+    NotingSink sink;
+    EventPump *pump;
+} Fixture;
+
+static ScriptedHost *scripted(HostIommu *host)
+{
+    return caa_container_of(host, ScriptedHost, parent);
+}
+
+static ssize_t host_read(HostIommu *host, int fd, void *buf, size_t count)
+{
+    const size_t slot = sizeof(struct iommufd_vevent_header) + RECORD;
+    ScriptedHost *s = scripted(host);
+    size_t len;
+
+    s->reads++;
+    if (s->err_times > 0) {
+        s->err_times--;
+        errno = s->err;
+        return -1;
+    }
+    if (s->endless) {
+        len = count / slot * slot;
+        memset(buf, 0, len);
+        for (size_t at = 0; at < len; at += slot) {
+            struct iommufd_vevent_header header = { 0, s->sequence++ };
+
+            memcpy((char *)buf + at, &header, sizeof(header));
+        }
+        return len;
+    }
+    len = MIN(count, s->pending->len);
+    len = len == s->pending->len ? len : len / slot * slot;
+    memcpy(buf, s->pending->data, len);
+    g_byte_array_remove_range(s->pending, 0, len);
+    return len;
+}
+
+static int host_ioctl(HostIommu *host, int fd, unsigned long request,
+                      void *arg)
+{
+    const struct iommu_destroy *cmd = arg;
+
+    g_assert_cmpuint(request, ==, IOMMU_DESTROY);
+    g_assert_cmpuint(cmd->id, ==, QUEUE_ID);
+    g_assert_cmpuint(scripted(host)->closed, ==, 1);
+    scripted(host)->destroyed++;
+    return 0;
+}
+
+static int host_close(HostIommu *host, int fd)
+{
+    scripted(host)->closed++;
+    return close(fd);
+}
+
+static const HostIommuOps host_ops = {
+    .ioctl = host_ioctl,
+    .read = host_read,
+    .close = host_close,
+};
+
+static uint32_t sink_room(void *opaque)
+{
+    return ((NotingSink *)opaque)->room;
+}
+
+static uint32_t sink_deliver(void *opaque, EventBatch *batch)
+{
+    NotingSink *sink = opaque;
+
+    sink->batches++;
+    sink->largest = MAX(sink->largest, batch->count);
+    sink->lost += batch->lost;
+    sink->count += batch->count;
+    for (size_t i = 0; i < batch->count; i++) {
+        uint64_t payload;
+
+        memcpy(&payload, batch->records[i], sizeof(payload));
+        g_array_append_val(sink->payloads, payload);
+    }
+    if (sink->room != EVENT_ROOM_UNLIMITED) {
+        g_assert_cmpuint(batch->count, <=, sink->room);
+        sink->room -= batch->count;
+    }
+    return sink->room;
+}
+
+static void sink_seen(void *opaque, bool malformed)
+{
+    ((NotingSink *)opaque)->malformed += malformed;
+}
+
+static void sink_failed(void *opaque, const char *message)
+{
+    NotingSink *sink = opaque;
+
+    sink->failures++;
+    g_free(sink->failure);
+    sink->failure = g_strdup(message);
+}
+
+static const EventSinkOps sink_ops = {
+    .room = sink_room,
+    .deliver = sink_deliver,
+    .seen = sink_seen,
+    .failed = sink_failed,
+};
+
+static void set_ready(ScriptedHost *s, bool ready)
+{
+    uint64_t value = 1;
+
+    if (ready) {
+        g_assert_cmpint(write(s->fd, &value, sizeof(value)), ==,
+                        sizeof(value));
+    } else {
+        g_assert_cmpint(read(s->fd, &value, sizeof(value)), ==,
+                        sizeof(value));
+    }
+}
+
+static void push_header(ScriptedHost *s, uint32_t flags, uint32_t sequence)
+{
+    struct iommufd_vevent_header header = { flags, sequence };
+
+    g_byte_array_append(s->pending, (void *)&header, sizeof(header));
+}
+
+/* Events whose payload is their number. */
+static void push_events(ScriptedHost *s, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        uint64_t payload = s->sequence;
+
+        push_header(s, 0, s->sequence++);
+        g_byte_array_append(s->pending, (void *)&payload, sizeof(payload));
+    }
+}
+
+static void setup_fd(Fixture *f, int fd)
+{
+    g_autoptr(GError) error = NULL;
+    HostQueue queue = { .fd = fd, .id = QUEUE_ID, .depth = DEPTH,
+                        .record_size = RECORD };
+
+    f->ctx = aio_context_new(&error);
+    g_assert_no_error(error);
+    aio_context_bind(f->ctx);
+    f->host.parent.ops = &host_ops;
+    f->host.pending = g_byte_array_new();
+    f->host.fd = fd;
+    f->sink.room = EVENT_ROOM_UNLIMITED;
+    f->sink.payloads = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    queue.host = &f->host.parent;
+    f->pump = event_pump_new(f->ctx, &queue, &sink_ops, &f->sink);
+}
+
+static void setup(Fixture *f, gconstpointer data)
+{
+    setup_fd(f, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+static void teardown(Fixture *f, gconstpointer data)
+{
+    if (f->pump) {
+        event_pump_free(f->pump);
+    }
+    g_assert_cmpuint(f->host.closed, ==, 1);
+    g_assert_cmpuint(f->host.destroyed, ==, 1);
+    aio_context_unref(f->ctx);
+    g_byte_array_unref(f->host.pending);
+    g_array_unref(f->sink.payloads);
+    g_free(f->sink.failure);
+}
+
+/* All turns that are due. Return: how many. */
+static unsigned turns(Fixture *f)
+{
+    unsigned n = 0;
+
+    while (aio_poll(f->ctx, false)) {
+        n++;
+        if (f->host.pending->len == 0 && f->host.err_times == 0 &&
+            f->host.closed == 0) {
+            break;
+        }
+        g_assert_cmpuint(n, <, 10000);
+    }
+    return n;
+}
+
+static void assert_payloads(Fixture *f, unsigned count)
+{
+    g_assert_cmpuint(f->sink.payloads->len, ==, count);
+    for (unsigned i = 0; i < count; i++) {
+        g_assert_cmpuint(g_array_index(f->sink.payloads, uint64_t, i), ==, i);
+    }
+}
+
+static void test_delivers_in_order(Fixture *f, gconstpointer data)
+{
+    event_pump_run(f->pump);
+    push_events(&f->host, 100);
+    set_ready(&f->host, true);
+    turns(f);
+    assert_payloads(f, 100);
+    g_assert_cmpuint(f->sink.batches, ==, 1);
+}
+
+static void test_reads_what_is_there_at_the_start(Fixture *f,
+                                                  gconstpointer data)
+{
+    push_events(&f->host, 3);
+    event_pump_run(f->pump);
+    assert_payloads(f, 3);
+}
+
+static void test_no_more_than_room_then_unwatched(Fixture *f,
+                                                  gconstpointer data)
+{
+    f->sink.room = 3;
+    push_events(&f->host, 10);
+    set_ready(&f->host, true);
+    event_pump_run(f->pump);
+    assert_payloads(f, 3);
+    /* Ready, but not watched: no turn, so no spin. */
+    g_assert_false(aio_poll(f->ctx, false));
+    g_assert_cmpuint(f->host.reads, ==, 1);
+    f->sink.room = 2;
+    event_pump_run(f->pump);
+    assert_payloads(f, 5);
+    f->sink.room = EVENT_ROOM_UNLIMITED;
+    event_pump_run(f->pump);
+    assert_payloads(f, 10);
+    /* Watched again. */
+    push_events(&f->host, 1);
+    turns(f);
+    assert_payloads(f, 11);
+}
+
+static void test_lost_header_rides_with_the_last_room(Fixture *f,
+                                                      gconstpointer data)
+{
+    f->sink.room = 2;
+    push_events(&f->host, 2);
+    push_header(&f->host, IOMMU_VEVENTQ_FLAG_LOST_EVENTS, 6);
+    event_pump_run(f->pump);
+    assert_payloads(f, 2);
+    g_assert_cmpuint(f->sink.lost, ==, 5);
+    g_assert_cmpuint(f->host.reads, ==, 1);
+}
+
+static void test_gap_counts_as_lost(Fixture *f, gconstpointer data)
+{
+    push_events(&f->host, 1);
+    f->host.sequence = 5;
+    push_events(&f->host, 1);
+    event_pump_run(f->pump);
+    g_assert_cmpuint(f->sink.lost, ==, 4);
+    g_assert_cmpuint(f->sink.count, ==, 2);
+}
+
+static void test_budget_lets_others_run(Fixture *f, gconstpointer data)
+{
+    push_events(&f->host, 4 * EVENT_PUMP_BATCH);
+    set_ready(&f->host, true);
+    event_pump_run(f->pump);
+    g_assert_cmpuint(f->sink.count, ==, EVENT_PUMP_BATCH);
+    g_assert_cmpuint(turns(f), ==, 3);
+    g_assert_cmpuint(f->sink.largest, ==, EVENT_PUMP_BATCH);
+    assert_payloads(f, 4 * EVENT_PUMP_BATCH);
+}
+
+static void test_empty_read_is_no_error(Fixture *f, gconstpointer data)
+{
+    event_pump_run(f->pump);
+    set_ready(&f->host, true);
+    g_assert_true(aio_poll(f->ctx, false));
+    set_ready(&f->host, false);
+    g_assert_cmpuint(f->sink.failures, ==, 0);
+    push_events(&f->host, 1);
+    set_ready(&f->host, true);
+    turns(f);
+    assert_payloads(f, 1);
+}
+
+/* An error that passes is survived; what counts is how many in a row. */
+static void test_passing_errors(Fixture *f, gconstpointer data)
+{
+    static const int errors[] = { EIO, EINTR, EAGAIN, ENOMEM };
+
+    event_pump_run(f->pump);
+    set_ready(&f->host, true);
+    for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
+        push_events(&f->host, 1);
+        f->host.err = errors[i];
+        f->host.err_times = 10;
+        turns(f);
+        assert_payloads(f, i + 1);
+    }
+    g_assert_cmpuint(f->sink.failures, ==, 0);
+}
+
+static void test_eintr_is_never_a_failure(Fixture *f, gconstpointer data)
+{
+    event_pump_run(f->pump);
+    set_ready(&f->host, true);
+    push_events(&f->host, 1);
+    f->host.err = EINTR;
+    f->host.err_times = 1000;
+    turns(f);
+    assert_payloads(f, 1);
+}
+
+static void test_lasting_error_closes(Fixture *f, gconstpointer data)
+{
+    event_pump_run(f->pump);
+    set_ready(&f->host, true);
+    f->host.err = EIO;
+    f->host.err_times = UINT32_MAX;
+    g_assert_cmpuint(turns(f), <=, 16);
+    g_assert_cmpuint(f->sink.failures, ==, 1);
+    g_assert_cmpuint(f->host.closed, ==, 1);
+    g_assert_cmpuint(f->host.destroyed, ==, 1);
+    g_assert_nonnull(strstr(f->sink.failure, "vEVENTQ 42: read() fails"));
+    g_assert_nonnull(strstr(f->sink.failure, g_strerror(EIO)));
+    /* Harmless from now on. */
+    event_pump_run(f->pump);
+    g_assert_false(aio_poll(f->ctx, false));
+}
+
+static void test_ready_but_empty_closes(Fixture *f, gconstpointer data)
+{
+    unsigned n = 0;
+
+    event_pump_run(f->pump);
+    set_ready(&f->host, true);
+    while (aio_poll(f->ctx, false)) {
+        g_assert_cmpuint(++n, <=, 16);
+    }
+    g_assert_cmpuint(f->sink.failures, ==, 1);
+    g_assert_nonnull(strstr(f->sink.failure, "read() gives nothing"));
+}
+
+static void test_malformed_read_is_skipped(Fixture *f, gconstpointer data)
+{
+    push_events(&f->host, 1);
+    push_header(&f->host, 0x80, 1);
+    event_pump_run(f->pump);
+    g_assert_cmpuint(f->sink.malformed, ==, 1);
+    f->host.sequence = 2;
+    push_events(&f->host, 1);
+    set_ready(&f->host, true);
+    turns(f);
+    /* The number that was skipped is a loss. */
+    g_assert_cmpuint(f->sink.count, ==, 2);
+    g_assert_cmpuint(f->sink.lost, ==, 1);
+}
+
+static void test_free_drains(Fixture *f, gconstpointer data)
+{
+    f->sink.room = 1;
+    push_events(&f->host, 3 * EVENT_PUMP_BATCH);
+    event_pump_run(f->pump);
+    f->sink.room = EVENT_ROOM_UNLIMITED;    /* off: it discards */
+    event_pump_free(g_steal_pointer(&f->pump));
+    assert_payloads(f, 3 * EVENT_PUMP_BATCH);
+}
+
+static void test_free_ends_however_fast_it_fills(Fixture *f,
+                                                 gconstpointer data)
+{
+    f->host.endless = true;
+    event_pump_free(g_steal_pointer(&f->pump));
+    g_assert_cmpuint(f->sink.count, >=, DEPTH);
+    g_assert_cmpuint(f->sink.count, <=, DEPTH + EVENT_PUMP_BATCH);
+}
+
+static void test_fd_that_cannot_be_watched(Fixture *f, gconstpointer data)
+{
+    /* epoll refuses a memfd: EPERM. */
+    setup_fd(f, memfd_create("queue", MFD_CLOEXEC));
+    event_pump_run(f->pump);
+    g_assert_cmpuint(f->sink.failures, ==, 1);
+    g_assert_nonnull(strstr(f->sink.failure, "cannot be watched"));
+}
+
+/* A busy-polling hit that waits for its handler is delivered before teardown. */
+static void test_busy_polling_loses_nothing(Fixture *f, gconstpointer data)
+{
+    aio_set_poll_params(f->ctx, 1000 * 1000, 0, 0);
+    event_pump_run(f->pump);
+    for (unsigned i = 1; i <= 200; i++) {
+        push_events(&f->host, 1);
+        set_ready(&f->host, true);
+        while (f->sink.count < i) {
+            aio_poll(f->ctx, true);
+        }
+        set_ready(&f->host, false);
+    }
+    assert_payloads(f, 200);
+    g_assert_cmpuint(f->sink.failures, ==, 0);
+}
+
+#define ADD(path, func) \
+    g_test_add("/event-pump/" path, Fixture, NULL, setup, func, teardown)
+
+int main(int argc, char **argv)
+{
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    rcu_register_thread();
+    ADD("delivers-in-order", test_delivers_in_order);
+    ADD("reads-what-is-there-at-the-start",
+        test_reads_what_is_there_at_the_start);
+    ADD("no-more-than-room-then-unwatched",
+        test_no_more_than_room_then_unwatched);
+    ADD("lost-header-rides-with-the-last-room",
+        test_lost_header_rides_with_the_last_room);
+    ADD("gap-counts-as-lost", test_gap_counts_as_lost);
+    ADD("budget-lets-others-run", test_budget_lets_others_run);
+    ADD("empty-read-is-no-error", test_empty_read_is_no_error);
+    ADD("passing-errors", test_passing_errors);
+    ADD("eintr-is-never-a-failure", test_eintr_is_never_a_failure);
+    ADD("lasting-error-closes", test_lasting_error_closes);
+    ADD("ready-but-empty-closes", test_ready_but_empty_closes);
+    ADD("malformed-read-is-skipped", test_malformed_read_is_skipped);
+    ADD("free-drains", test_free_drains);
+    ADD("free-ends-however-fast-it-fills",
+        test_free_ends_however_fast_it_fills);
+    g_test_add("/event-pump/fd-that-cannot-be-watched", Fixture, NULL, NULL,
+               test_fd_that_cannot_be_watched, teardown);
+    ADD("busy-polling-loses-nothing", test_busy_polling_loses_nothing);
+    ret = g_test_run();
+    rcu_unregister_thread();
+    return ret;
+}
