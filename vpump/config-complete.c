@@ -38,7 +38,10 @@ static const char *default_iommufd(Config *config)
     return entry->id;
 }
 
-/* Into an empty list of devices, so no id can be taken. */
+/*
+ * Two vIOMMUs, so that one's load can be seen not to disturb the other. Added
+ * to an empty list of devices, so no id can be taken.
+ */
 static void add_default_machine(Config *config)
 {
     const char *iommufd = default_iommufd(config);
@@ -58,6 +61,10 @@ static void add_default_machine(Config *config)
     }
 }
 
+/*
+ * A vIOMMU without iothread= shares its thread with nobody. The thread is an
+ * object like any other, so the name may be taken.
+ */
 static bool add_own_iothread(Config *config, Smmuv3Entry *smmu, GError **error)
 {
     g_autofree char *id = g_strdup_printf("%s-iothread", smmu->base.id);
@@ -74,7 +81,10 @@ static bool add_own_iothread(Config *config, Smmuv3Entry *smmu, GError **error)
     return true;
 }
 
-/* Does @id, which @entry gives for @key, name a @type? */
+/*
+ * Does @id, which @entry gives for @key, name a @type? Objects and devices have
+ * names of their own, so the type also says in which list to look.
+ */
 static bool check_link(const Config *config, const ConfigEntry *entry,
                        const char *key, const char *id, const ConfigType *type,
                        GError **error)
@@ -137,6 +147,7 @@ static const PciEntry *first_behind(const Config *config, const char *viommu)
     return NULL;
 }
 
+/* Both are required: an emulated device belongs to a host, and to a guest. */
 static bool check_pci_links(const Config *config, const PciEntry *pci,
                             GError **error)
 {
@@ -146,6 +157,7 @@ static bool check_pci_links(const Config *config, const PciEntry *pci,
                       &config_type_iommufd_emulated, error);
 }
 
+/* The lowest that is free; those that others ask for by name are not. */
 static bool choose_sid(const Config *config, PciEntry *pci, GError **error)
 {
     Smmuv3Entry *smmu =
@@ -164,6 +176,10 @@ static bool choose_sid(const Config *config, PciEntry *pci, GError **error)
     return false;
 }
 
+/*
+ * One host for all devices behind a vIOMMU, since its host objects cannot be in
+ * two; and no StreamID twice, since the guest could not tell them apart.
+ */
 static bool complete_pci(const Config *config, PciEntry *pci, GError **error)
 {
     const PciEntry *other = first_behind(config, pci->viommu);
@@ -191,6 +207,7 @@ static bool complete_pci(const Config *config, PciEntry *pci, GError **error)
     return true;
 }
 
+/* The entry of a device says which links it has. */
 static bool check_links(const Config *config, const ConfigEntry *entry,
                         GError **error)
 {

@@ -8,6 +8,7 @@
 #define STRING_OF(x) #x
 #define NUMBER_TEXT(x) STRING_OF(x)
 
+/* QOM's type int is signed; none of ours is negative. */
 #define INT64_ACCEPTS "a number from 0 to 9223372036854775807"
 
 /* Both need an id, and it means the same. */
@@ -19,6 +20,7 @@
         .description = "name for other options and the report (required)",    \
     }
 
+/* QEMU's names and meanings; its other properties have no counterpart here. */
 static const Property iothread_properties[] = {
     ID_PROPERTY,
     {
@@ -51,10 +53,15 @@ static void iothread_init(ConfigEntry *entry)
     iothread->properties = IOTHREAD_PROPERTIES_DEFAULT;
 }
 
+/* QEMU's iommufd has an fd; the emulated host has nothing to be set. */
 static const Property iommufd_emulated_properties[] = {
     ID_PROPERTY,
 };
 
+/*
+ * QEMU's arm-smmuv3 with accel=on, and iothread= beside it. Properties that say
+ * auto take on/off or a number too: QEMU had those first, and took auto later.
+ */
 static const Property arm_smmuv3_properties[] = {
     {
         .name = "accel", .kind = PROPERTY_BOOL,
@@ -127,6 +134,7 @@ static void arm_smmuv3_init(ConfigEntry *entry)
     smmu->next_sid = CONFIG_SID_FIRST;
 }
 
+/* What QEMU's vfio-pci is to a real host; bus= is viommu= here. */
 static const Property emulated_pci_properties[] = {
     ID_PROPERTY,
     {
@@ -196,6 +204,7 @@ const ConfigType config_type_emulated_pci = {
     .init = emulated_pci_init,
 };
 
+/* In the order of help texts. */
 const ConfigType *const config_types[] = {
     &config_type_iommufd_emulated,
     &config_type_iothread,

@@ -9,11 +9,13 @@
 
 #include <string.h>
 
+/* As messages call them. */
 static const char *const list_names[] = {
     [CONFIG_OBJECTS] = "object",
     [CONFIG_DEVICES] = "device",
 };
 
+/* Also of an entry that has only some of its strings. */
 static void entry_free(void *opaque)
 {
     ConfigEntry *entry = opaque;

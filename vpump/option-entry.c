@@ -11,11 +11,13 @@
 
 #include <string.h>
 
+/* Where the results go: arguments of option_entry_apply(). */
 typedef struct Parse {
     Config *config;
     GError **error;
 } Parse;
 
+/* What a first part without '=' is the value of. */
 static const char *const implied_keys[] = {
     [CONFIG_OBJECTS] = "qom-type",
     [CONFIG_DEVICES] = "driver",
@@ -26,6 +28,7 @@ static const char *const list_options[] = {
     [CONFIG_DEVICES] = "-device",
 };
 
+/* QEMU words this differently for the two options. */
 static OptionsResult fail_unknown_type(Parse *parse, ConfigList list,
                                        const char *name)
 {
@@ -131,6 +134,7 @@ static void complete_short_form(Parse *parse, const char *origin,
                                     origin, opt->key, opt->key));
 }
 
+/* In the order of the table: of a key that is repeated the last one counts. */
 static OptionsResult set_properties(Parse *parse, ConfigEntry *entry,
                                     const QemuOpts *opts)
 {
@@ -154,6 +158,7 @@ static OptionsResult set_properties(Parse *parse, ConfigEntry *entry,
     return OPTIONS_RUN;
 }
 
+/* Keys first, so that a mistyped "id" is not reported as missing. */
 static OptionsResult add_entry(Parse *parse, const ConfigType *type,
                                const QemuOpts *opts, const char *argument)
 {

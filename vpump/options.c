@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One row per option. Anything that is wrong ends the parse with a message to
+ * which options_parse() adds the option and its argument.
+ */
 #include "options.h"
 
 #include "option-entry.h"
@@ -8,6 +12,7 @@
 
 #include <string.h>
 
+/* So that times in ns, and rates times ns, fit into 64 bits. */
 #define LOAD_LIMIT 1000000000
 #define DURATION_LIMIT_S 1000000000
 
@@ -18,6 +23,7 @@ typedef struct Parse {
     GError **error;
 } Parse;
 
+/* Without dashes; @apply gets NULL for an option without argument. */
 typedef struct Option {
     const char *name;
     bool takes_argument;
@@ -158,7 +164,7 @@ static const Option options[] = {
     { "?", false, apply_help },
 };
 
-/* -opt and --opt are the same. */
+/* -opt and --opt are the same, as everywhere in QEMU. */
 static const Option *find_option(const char *word)
 {
     if (word[0] != '-') {

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Text and JSON meet in the store functions, so bounds are checked, and
+ * refused in the same words, whichever way a value came.
+ */
 #include "property.h"
 
 #include "base/error.h"
@@ -7,6 +11,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* The value is not of the property's type. */
 static bool fail_expects(const Property *property, GError **error)
 {
     g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
@@ -14,6 +19,7 @@ static bool fail_expects(const Property *property, GError **error)
     return false;
 }
 
+/* As QMP words it, with JSON's names of types. */
 static bool fail_json_type(const Property *property, const char *expected,
                            GError **error)
 {
@@ -23,6 +29,7 @@ static bool fail_json_type(const Property *property, const char *expected,
     return false;
 }
 
+/* The type is right, but not this value. */
 static bool fail_value(const Property *property, const char *owner,
                        const char *value, GError **error)
 {
@@ -56,6 +63,7 @@ int property_parse_number(const char *text, int64_t *value)
     return 0;
 }
 
+/* All spellings that QEMU takes. Return: false if @text is none of them. */
 static bool parse_bool(const char *text, bool *value)
 {
     static const char *const on[] = { "on", "yes", "true", "y", NULL };
@@ -86,6 +94,7 @@ static bool store_bool(const Property *property, void *object,
     return true;
 }
 
+/* In a range, or one of a few. */
 static bool store_number(const Property *property, void *object,
                          const char *owner, int64_t value, GError **error)
 {
@@ -156,6 +165,7 @@ static bool set_text(const Property *property, void *object,
     return store_string(property, object, text);
 }
 
+/* Nothing is converted: "5" is no number and 1 is no boolean. */
 static bool set_json(const Property *property, void *object,
                      const char *owner, JsonNode *node, GError **error)
 {

@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * No text of keys and values is malformed: whether a key is known, and needs a
+ * value, is for its reader to say. JSON can be, and its parser recurses.
+ */
 #include "qemu-opts.h"
 
 #include "base/error.h"
@@ -18,6 +22,7 @@ static void qemu_opt_free(void *opaque)
     g_free(opt);
 }
 
+/* @key is given. */
 static QemuOpt *qemu_opt_add(QemuOpts *opts, char *key)
 {
     QemuOpt *opt = g_new0(QemuOpt, 1);

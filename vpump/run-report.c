@@ -14,6 +14,7 @@ typedef struct NumberText {
     char text[16];
 } NumberText;
 
+/* Every event comes to one of these ends. */
 static uint64_t accounted(const RunSample *sample)
 {
     return sample->pump.delivered + sample->pump.discarded + sample->pump.lost;
@@ -22,14 +23,16 @@ static uint64_t accounted(const RunSample *sample)
 bool run_sample_settled(const RunSample *sample)
 {
     return sample->generated == accounted(sample) &&
-           sample->seen == sample->pump.delivered && sample->corrupt == 0;
+           sample->seen + sample->corrupt == sample->pump.delivered;
 }
 
 char *run_sample_explain(const RunSample *sample)
 {
+    /* Each part ends in "; ", which the last one loses. */
     g_autoptr(GString) text = g_string_new(NULL);
     int64_t missing = sample->generated - accounted(sample);
-    int64_t unseen = sample->pump.delivered - sample->seen;
+    uint64_t read = sample->seen + sample->corrupt;
+    int64_t unread = sample->pump.delivered - read;
 
     if (missing) {
         g_string_append_printf(text, "%" PRIu64 " events generated, but "
@@ -37,11 +40,11 @@ char *run_sample_explain(const RunSample *sample)
                                "(difference %+" PRId64 "); ",
                                sample->generated, accounted(sample), missing);
     }
-    if (unseen) {
+    if (unread) {
         g_string_append_printf(text, "%" PRIu64 " records delivered, but "
-                               "%" PRIu64 " seen by the guest "
+                               "%" PRIu64 " read by the guest "
                                "(difference %+" PRId64 "); ",
-                               sample->pump.delivered, sample->seen, unseen);
+                               sample->pump.delivered, read, unread);
     }
     if (sample->corrupt) {
         g_string_append_printf(text, "%" PRIu64 " records damaged, out of "
@@ -98,6 +101,15 @@ static NumberText format_ns(uint64_t ns)
     return format_scaled(ns, units);
 }
 
+/* Without values there is no quantile. */
+static NumberText format_quantile(const HistogramSnapshot *latency,
+                                  unsigned permille)
+{
+    return latency->total > 0
+        ? format_ns(histogram_snapshot_quantile(latency, permille))
+        : (NumberText){ "-" };
+}
+
 void run_report_heading(GString *text, int id_width)
 {
     g_string_append_printf(text, "%-*s %8s %8s %8s %7s %7s %6s %7s %7s\n",
@@ -128,10 +140,11 @@ void run_report_line(GString *text, int id_width, const char *id,
         format_rate(irqs / seconds).text,
         format_rate(lost / seconds).text,
         fill,
-        format_ns(histogram_snapshot_quantile(latency, 500)).text,
-        format_ns(histogram_snapshot_quantile(latency, 990)).text);
+        format_quantile(latency, 500).text,
+        format_quantile(latency, 990).text);
 }
 
+/* Counts in full, as the sums are to be checked by eye. */
 static void append_table_row(GString *text, int id_width,
                              const RunResult *result)
 {
@@ -144,10 +157,10 @@ static void append_table_row(GString *text, int id_width,
         id_width, result->id, sample->generated, sample->pump.delivered,
         sample->pump.discarded, sample->pump.lost, sample->pump.reads,
         sample->pump.interrupts, sample->pump.overflows,
-        format_ns(histogram_snapshot_quantile(latency, 500)).text,
-        format_ns(histogram_snapshot_quantile(latency, 990)).text,
-        format_ns(histogram_snapshot_quantile(latency, 999)).text,
-        format_ns(latency->max).text);
+        format_quantile(latency, 500).text,
+        format_quantile(latency, 990).text,
+        format_quantile(latency, 999).text,
+        format_quantile(latency, 1000).text);
 }
 
 void run_report_table(GString *text, const char *name, double seconds,
@@ -184,6 +197,7 @@ static void add_string(JsonBuilder *builder, const char *name,
     json_builder_add_string_value(builder, value);
 }
 
+/* Members and their order are documented; others would be a new version. */
 static void add_result(JsonBuilder *builder, const RunResult *result)
 {
     const RunSample *sample = &result->sample;

@@ -46,12 +46,17 @@ typedef struct RunResult {
 } RunResult;
 
 /**
- * run_sample_settled() - is every event accounted for, and read by the guest?
+ * run_sample_settled() - is nothing under way any more?
+ *
+ * Every event is accounted for, and every delivered record was read.
  */
 bool run_sample_settled(const RunSample *sample);
 
 /**
  * run_sample_explain() - what does not balance, and by how much
+ *
+ * Besides what is under way: corrupt records, and refused events, without
+ * which an empty run would balance.
  *
  * Return: one line, to be given to g_free(), or NULL if all is well.
  */

@@ -51,14 +51,15 @@ static void test_balance(void)
           "1000 events generated, but 999 delivered, discarded or lost "
           "(difference +1)" },
         { offsetof(RunSample, seen), -3, false,
-          "900 records delivered, but 897 seen by the guest (difference +3)" },
+          "900 records delivered, but 897 read by the guest (difference +3)" },
         { offsetof(RunSample, corrupt), 1, false,
+          "900 records delivered, but 901 read by the guest (difference -1); "
           "1 records damaged, out of order or twice" },
         { offsetof(RunSample, refused), 5, true,
           "5 events refused by the host" },
         { offsetof(RunSample, pump.delivered), 1, false,
           "1000 events generated, but 1001 delivered, discarded or lost "
-          "(difference -1); 901 records delivered, but 900 seen by the guest "
+          "(difference -1); 901 records delivered, but 900 read by the guest "
           "(difference +1)" },
     };
 
@@ -71,6 +72,20 @@ static void test_balance(void)
         explanation = run_sample_explain(&sample);
         g_assert_cmpstr(explanation, ==, cases[i].explanation);
     }
+}
+
+/* Every record was read, but not every one is good: settled, yet no balance. */
+static void test_corrupt_record_settles_unbalanced(void)
+{
+    RunSample sample = good_sample();
+    g_autofree char *explanation = NULL;
+
+    sample.seen--;
+    sample.corrupt++;
+    g_assert_true(run_sample_settled(&sample));
+    explanation = run_sample_explain(&sample);
+    g_assert_cmpstr(explanation, ==,
+                    "1 records damaged, out of order or twice");
 }
 
 static void test_line_text(void)
@@ -117,6 +132,19 @@ static void test_line_width_is_constant(void)
             g_assert_true(strchr(text->str, '\n') == text->str + text->len - 1);
         }
     }
+}
+
+static void test_no_latency_without_records(void)
+{
+    g_autofree HistogramSnapshot *latency = g_new0(HistogramSnapshot, 1);
+    RunSample none = { 0 };
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    run_report_line(text, ID_WIDTH, "s", &none, &none, 1000000000, latency);
+    g_assert_cmpstr(
+        text->str, ==,
+        "s             0        0        0       0       0     0%"
+        "       -       -\n");
 }
 
 static void test_heading_is_as_wide(void)
@@ -238,9 +266,13 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/run-report/balance", test_balance);
+    g_test_add_func("/run-report/corrupt-record-settles-unbalanced",
+                    test_corrupt_record_settles_unbalanced);
     g_test_add_func("/run-report/line-text", test_line_text);
     g_test_add_func("/run-report/line-width-is-constant",
                     test_line_width_is_constant);
+    g_test_add_func("/run-report/no-latency-without-records",
+                    test_no_latency_without_records);
     g_test_add_func("/run-report/heading-is-as-wide", test_heading_is_as_wide);
     g_test_add_func("/run-report/numbers-round-without-a-fourth-digit",
                     test_numbers_round_without_a_fourth_digit);
