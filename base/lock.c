@@ -46,8 +46,9 @@ void lock_acquire(Lock *lock) NO_THREAD_SAFETY_ANALYSIS
 
 void lock_release(Lock *lock) NO_THREAD_SAFETY_ANALYSIS
 {
-    pthread_mutex_unlock(&lock->mutex);
+    /* First: once it is unlocked, its memory may be somebody else's. */
     rank_pop(lock->rank);
+    pthread_mutex_unlock(&lock->mutex);
 }
 
 void lock_wait(Lock *lock, pthread_cond_t *cond)

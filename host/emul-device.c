@@ -6,9 +6,9 @@
  * vDEVICE's virt_id: events carry that number until the next attach or detach,
  * whatever becomes of the vDEVICE.
  *
- * A route is changed under the host's lock and, that released, the old queue
- * is quiesced: a reporter checks the route under the queue's lock, so none that
- * saw the old one can still add an event when the ioctl returns.
+ * A route is changed under the host's lock and read by reporters under their
+ * queue's. A reporter that saw the old one comes before the change: whoever
+ * looks at the queue after it waits for that reporter's lock.
  */
 #include "emul-internal.h"
 
@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+/* Under the lock, so that the device cannot be closed meanwhile. */
 static EmulDevice *device_from_fd_locked(EmulHost *host, int fd)
     REQUIRES(&host->lock)
 {
@@ -33,25 +34,20 @@ static EmulViommu *device_viommu(const EmulDevice *device)
            ? ((EmulNested *)device->pt)->viommu : NULL;
 }
 
-/* Return: the queue that got the device's events until now, or NULL. */
-static EmulQueue *device_reroute_locked(EmulHost *host, EmulDevice *device)
+/* Work out the route anew from the attachment, the virt_id and the queue. */
+static void device_reroute_locked(EmulHost *host, EmulDevice *device)
     REQUIRES(&host->lock)
 {
     EmulViommu *viommu = device_viommu(device);
     EmulVeventq *veventq = viommu && device->has_vsid
         ? emul_viommu_find_veventq(viommu, IOMMU_VEVENTQ_TYPE_ARM_SMMUV3)
         : NULL;
-    uint64_t old = emul_slots_load(&host->routes, device->obj.id);
-    uint64_t new = veventq
-        ? EMUL_ROUTE(veventq->queue->index, device->vsid) : 0;
 
-    if (new != old) {
-        emul_slots_store(&host->routes, device->obj.id, new);
-    }
-    return old ? emul_host_queue(host, EMUL_ROUTE_QUEUE(old)) : NULL;
+    emul_slots_store(&host->routes, device->obj.id,
+                     veventq ? EMUL_ROUTE(veventq->queue->index, device->vsid)
+                             : 0);
 }
 
-/* No quiesce: the queue is new, or its life has been ended under its lock. */
 void emul_devices_reroute_locked(EmulHost *host, EmulViommu *viommu)
 {
     for (guint i = 0; i < host->devices->len; i++) {
@@ -63,13 +59,15 @@ void emul_devices_reroute_locked(EmulHost *host, EmulViommu *viommu)
     }
 }
 
-/* Put the device on @pt (NULL: on none). Return: the queue to quiesce. */
-static EmulQueue *device_set_pt_locked(EmulHost *host, EmulDevice *device,
-                                       EmulObject *pt) REQUIRES(&host->lock)
+/*
+ * Put the device on @pt (NULL: on none): take the new before letting go of the
+ * old, which may be an automatic HWPT's end.
+ */
+static void device_set_pt_locked(EmulHost *host, EmulDevice *device,
+                                 EmulObject *pt) REQUIRES(&host->lock)
 {
     EmulObject *old = device->pt;
     EmulViommu *viommu;
-    EmulQueue *queue;
 
     if (pt) {
         pt->users++;
@@ -81,11 +79,10 @@ static EmulQueue *device_set_pt_locked(EmulHost *host, EmulDevice *device,
     if (device->has_vsid) {
         device->vsid = (uint32_t)device->vdevice->virt_id;
     }
-    queue = device_reroute_locked(host, device);
+    device_reroute_locked(host, device);
     if (old) {
         emul_pt_put_locked(host, old);
     }
-    return queue;
 }
 
 /* A stage 1 needs a StreamID for its events and invalidations. */
@@ -98,8 +95,13 @@ static int nested_check(const EmulDevice *device, const EmulNested *nested)
                                                                    : 0;
 }
 
-static int attach_locked(EmulHost *host, EmulDevice *device, uint32_t *pt_id,
-                         EmulQueue **old_queue) REQUIRES(&host->lock)
+/*
+ * The kernel's two cases, attach and replace, come to the same here. *@pt_id
+ * becomes the HWPT's ID, which differs from what was asked for if that was an
+ * IOAS.
+ */
+static int attach_locked(EmulHost *host, EmulDevice *device, uint32_t *pt_id)
+    REQUIRES(&host->lock)
 {
     EmulObject *pt = emul_object_find_locked(host, *pt_id, EMUL_ANY);
     int ret = 0;
@@ -125,12 +127,13 @@ static int attach_locked(EmulHost *host, EmulDevice *device, uint32_t *pt_id,
     }
     /* Attaching again to the same has no effect, not even on the virt_id. */
     if (pt != device->pt) {
-        *old_queue = device_set_pt_locked(host, device, pt);
+        device_set_pt_locked(host, device, pt);
     }
     *pt_id = pt->id;
     return 0;
 }
 
+/* A device gets its object ID, and with it a slot for its route. */
 static int bind_locked(EmulHost *host, EmulDevice *device,
                        struct vfio_device_bind_iommufd *cmd)
     REQUIRES(&host->lock)
@@ -151,9 +154,10 @@ static int bind_locked(EmulHost *host, EmulDevice *device,
     return 0;
 }
 
+/* The sizes have been checked; detach and attach need a bound device. */
 static int ioctl_locked(EmulHost *host, EmulDevice *device,
-                        unsigned long request, void *arg,
-                        EmulQueue **old_queue) REQUIRES(&host->lock)
+                        unsigned long request, void *arg)
+    REQUIRES(&host->lock)
 {
     struct vfio_device_attach_iommufd_pt *attach = arg;
     struct vfio_device_detach_iommufd_pt *detach = arg;
@@ -166,13 +170,13 @@ static int ioctl_locked(EmulHost *host, EmulDevice *device,
     }
     if (request == VFIO_DEVICE_ATTACH_IOMMUFD_PT) {
         return attach->flags ? -EINVAL
-            : attach_locked(host, device, &attach->pt_id, old_queue);
+            : attach_locked(host, device, &attach->pt_id);
     }
     if (detach->flags) {
         return -EINVAL;
     }
     if (device->pt) {
-        *old_queue = device_set_pt_locked(host, device, NULL);
+        device_set_pt_locked(host, device, NULL);
     }
     return 0;
 }
@@ -194,7 +198,6 @@ static uint32_t request_size(unsigned long request)
 
 int emul_device_ioctl(EmulHost *host, int fd, unsigned long request, void *arg)
 {
-    EmulQueue *old_queue = NULL;
     EmulDevice *device;
     uint32_t argsz;
     int ret;
@@ -211,15 +214,12 @@ int emul_device_ioctl(EmulHost *host, int fd, unsigned long request, void *arg)
     }
     lock_acquire(&host->lock);
     device = device_from_fd_locked(host, fd);
-    ret = device ? ioctl_locked(host, device, request, arg, &old_queue)
-                 : -EBADF;
+    ret = device ? ioctl_locked(host, device, request, arg) : -EBADF;
     lock_release(&host->lock);
-    if (old_queue) {
-        emul_queue_quiesce(old_queue);
-    }
     return ret;
 }
 
+/* As much as the user has room for, the rest of the room zeroed. */
 static void hw_info_fill(struct iommu_hw_info *cmd)
 {
     char *buf = (char *)(uintptr_t)cmd->data_uptr;
@@ -264,13 +264,11 @@ int emul_get_hw_info(EmulHost *host, void *arg)
 }
 
 /* Unbind: the vDEVICE goes too, and its ID is lost for good. */
-static EmulQueue *device_unbind_locked(EmulHost *host, EmulDevice *device)
+static void device_unbind_locked(EmulHost *host, EmulDevice *device)
     REQUIRES(&host->lock)
 {
-    EmulQueue *old_queue = NULL;
-
     if (device->pt) {
-        old_queue = device_set_pt_locked(host, device, NULL);
+        device_set_pt_locked(host, device, NULL);
     }
     if (device->vdevice) {
         emul_vdevice_destroy_locked(host, device->vdevice, true);
@@ -278,25 +276,21 @@ static EmulQueue *device_unbind_locked(EmulHost *host, EmulDevice *device)
     if (device->obj.id != 0) {
         emul_object_remove_locked(host, &device->obj, false);
     }
-    return old_queue;
 }
 
 void emul_device_close(EmulHost *host, uint32_t index)
 {
-    EmulQueue *old_queue;
     EmulDevice *device;
 
     lock_acquire(&host->lock);
     device = g_ptr_array_index(host->devices, index);
-    old_queue = device_unbind_locked(host, device);
+    device_unbind_locked(host, device);
     g_ptr_array_index(host->devices, index) = NULL;
     lock_release(&host->lock);
-    if (old_queue) {
-        emul_queue_quiesce(old_queue);
-    }
     g_free(device);
 }
 
+/* Into the lowest hole, and findable by @fd. */
 static bool device_add_locked(EmulHost *host, EmulDevice *device, int fd)
     REQUIRES(&host->lock)
 {
@@ -315,7 +309,6 @@ static bool device_add_locked(EmulHost *host, EmulDevice *device, int fd)
     } else {
         g_ptr_array_index(host->devices, index) = device;
     }
-    device->index = index;
     return true;
 }
 

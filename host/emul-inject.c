@@ -4,6 +4,7 @@
  */
 #include "emul-internal.h"
 
+/* Off, the usual case, costs one load. */
 int emul_controls_fail(EmulControls *controls, EmulCall call,
                        unsigned long request)
 {
@@ -69,6 +70,10 @@ void emul_set_read_limit(HostIommu *base, size_t count)
                           memory_order_relaxed);
 }
 
+/*
+ * The route is read without a lock and believed under the queue's: until it is
+ * released, no one else can tell that the route has changed since.
+ */
 EmulReport emul_report_event(HostIommu *base, uint32_t dev_id,
                              const uint64_t event[4])
 {

@@ -35,7 +35,7 @@ typedef struct EmulSlots {
     _Atomic(EmulSlot *) chunks[EMUL_SLOTS_CHUNKS];
 } EmulSlots;
 
-/* The word at @index, 0 if none was stored. Sees all that preceded the store. */
+/* The word at @index, 0 if none was stored; sees all before the store. */
 uint64_t emul_slots_load(EmulSlots *slots, uint32_t index);
 
 /**
@@ -106,22 +106,19 @@ int emul_queue_start(EmulQueue *queue, uint32_t depth, uint32_t first_sequence,
                      int *fd, uint64_t *generation);
 
 /**
- * emul_queue_end() - end a life, unless somebody holds the file
+ * emul_queue_stop() - end a life, unless somebody holds the file
  *
  * Return: 0; -EBUSY if the fd is open, a read is under way or any other
  * reference to the file is left (a thread in poll(), a dup()); -ENOENT if life
  * @generation is over.
  */
-int emul_queue_end(EmulQueue *queue, uint64_t generation);
+int emul_queue_stop(EmulQueue *queue, uint64_t generation);
 
 /* End a life of which the user never learnt, and close its fd. */
 void emul_queue_abandon(EmulQueue *queue);
 
 /* The user closes @fd: the file may live on, the number may not be used. */
 void emul_queue_forget_fd(EmulQueue *queue, int fd);
-
-/* On return nobody is inside the queue who entered before the call. */
-void emul_queue_quiesce(EmulQueue *queue);
 
 /* Return: bytes read, 0 if empty, or -errno; as the kernel's read(). */
 ssize_t emul_queue_read(EmulQueue *queue, int fd, void *buf, size_t count);
@@ -251,7 +248,7 @@ int emul_hwpt_alloc(EmulHost *host, void *arg);
 /* Frees whatever is left, regardless of users. */
 void emul_objects_free(EmulHost *host);
 
-/* ---- emul-viommu.c: vIOMMU, nested HWPT, vDEVICE, vEVENTQ ---- */
+/* ---- emul-viommu.c, emul-veventq.c: what a guest's IOMMU is made of ---- */
 
 typedef struct EmulNested {
     EmulObject obj;
@@ -301,7 +298,7 @@ void emul_nested_destroy_locked(EmulHost *host, EmulNested *nested)
 void emul_vdevice_destroy_locked(EmulHost *host, EmulVdevice *vdevice,
                                  bool bury)
     REQUIRES(&host->lock);
-/* After emul_queue_end() of its queue. */
+/* After emul_queue_stop() of its queue. */
 void emul_veventq_destroy_locked(EmulHost *host, EmulVeventq *veventq)
     REQUIRES(&host->lock);
 
@@ -309,7 +306,6 @@ void emul_veventq_destroy_locked(EmulHost *host, EmulVeventq *veventq)
 
 struct EmulDevice {
     EmulObject obj;             /* in the table while bound */
-    uint32_t index;             /* [const] in EmulHost::devices */
     EmulObject *pt;             /* attached to, or NULL */
     EmulVdevice *vdevice;       /* or NULL */
     bool has_vsid;              /* a vDEVICE existed at the time of attach */

@@ -2,8 +2,17 @@
 /*
  * Object IDs, who uses whom, and the page tables that the host itself fills.
  *
- * "users" counts the objects and attachments that must go first; it is 0 when
- * IOMMU_DESTROY may succeed.
+ * "users" counts those that must go first; it is 0 when IOMMU_DESTROY may
+ * succeed. Who is a user of whom:
+ *
+ *   VFIO (an open fd)                -> device
+ *   a device's attachment            -> HWPT, paging or nested
+ *   nested HWPT, vDEVICE, vEVENTQ    -> vIOMMU
+ *   vIOMMU                           -> nest parent, a paging HWPT
+ *   paging HWPT                      -> IOAS
+ *
+ * A vDEVICE is no user of its device: it goes with it. An open vEVENTQ file is
+ * not counted either: emul_queue_stop() looks for it.
  */
 #include "emul-internal.h"
 
@@ -37,6 +46,7 @@ EmulObject *emul_object_find_locked(EmulHost *host, uint32_t id, EmulType type)
     return obj;
 }
 
+/* An object that is added can be found: it must be complete but for its ID. */
 void emul_object_add_locked(EmulHost *host, EmulObject *obj, EmulType type)
 {
     obj->type = type;
@@ -80,6 +90,7 @@ static void hwpt_destroy_locked(EmulHost *host, EmulHwpt *hwpt)
     g_free(hwpt);
 }
 
+/* The counterpart of a users++ in emul-device.c. */
 void emul_pt_put_locked(EmulHost *host, EmulObject *pt)
 {
     pt->users--;
@@ -89,6 +100,7 @@ void emul_pt_put_locked(EmulHost *host, EmulObject *pt)
     }
 }
 
+/* @obj has no users left. */
 static void object_destroy_locked(EmulHost *host, EmulObject *obj)
     REQUIRES(&host->lock)
 {
@@ -129,7 +141,7 @@ static int destroy_unlock(EmulHost *host, EmulObject *obj) RELEASES(&host->lock)
         int ret;
 
         lock_release(&host->lock);
-        ret = emul_queue_end(queue, generation);
+        ret = emul_queue_stop(queue, generation);
         lock_acquire(&host->lock);
         if (ret < 0) {
             host->stats.busy += ret == -EBUSY;
@@ -177,6 +189,7 @@ int emul_ioas_alloc(EmulHost *host, void *arg)
     return 0;
 }
 
+/* A page table that the host fills from an IOAS, nest parent or not. */
 static int paging_alloc_locked(EmulHost *host, EmulIoas *ioas,
                                struct iommu_hwpt_alloc *cmd)
     REQUIRES(&host->lock)
@@ -196,6 +209,7 @@ static int paging_alloc_locked(EmulHost *host, EmulIoas *ioas,
     return 0;
 }
 
+/* What @pt_id is decides which kind of HWPT is meant. */
 static int hwpt_alloc_locked(EmulHost *host, struct iommu_hwpt_alloc *cmd)
     REQUIRES(&host->lock)
 {
@@ -238,7 +252,7 @@ int emul_hwpt_alloc(EmulHost *host, void *arg)
     return ret;
 }
 
-/* What object_destroy_locked() would undo elsewhere goes as well. */
+/* No user counts any more: whatever else refers to @obj is freed as well. */
 static void object_free(EmulObject *obj)
 {
     switch (obj->type) {

@@ -19,7 +19,8 @@
 
 enum { READ_CHUNK = 1638 };     /* records, 64 KiB */
 
-static const EmulRecord *ring_at(const EmulRing *ring, uint32_t offset)
+/* The record @offset after the oldest; offset <= depth. */
+static EmulRecord *ring_at(const EmulRing *ring, uint32_t offset)
 {
     uint64_t index = (uint64_t)ring->head + offset;
 
@@ -29,7 +30,7 @@ static const EmulRecord *ring_at(const EmulRing *ring, uint32_t offset)
 /* The slot after the newest record; the ring must have room. */
 static EmulRecord *ring_append(EmulRing *ring)
 {
-    return (EmulRecord *)ring_at(ring, ring->used++);
+    return ring_at(ring, ring->used++);
 }
 
 /* Copy the @num oldest records out and remove them. */
@@ -46,7 +47,11 @@ static void ring_take(EmulRing *ring, void *buf, uint32_t num)
                             : 0;
 }
 
-/* Write to a pipe that may have lost its reader; SIGPIPE is nobody's business. */
+/*
+ * Write to a pipe that may have lost its reader. A SIGPIPE is raised in the
+ * writing thread: it is held back there and taken out, unless one was pending
+ * before that is somebody else's.
+ */
 static void orphan_write(int fd)
 {
     static const struct timespec no_wait;
@@ -91,7 +96,11 @@ static void unsignal_locked(EmulQueue *queue) REQUIRES(&queue->lock)
     }
 }
 
-/* As much as fits, up to one chunk. Return: bytes. */
+/*
+ * As much as fits, up to one chunk: whole records and, behind the last of all,
+ * the header that tells of a lost tail. Its number is that of the last event
+ * generated, which is the last one lost. Return: bytes.
+ */
 static size_t read_chunk_locked(EmulQueue *queue, char *buf, size_t count)
     REQUIRES(&queue->lock)
 {
@@ -124,6 +133,10 @@ static size_t read_chunk_locked(EmulQueue *queue, char *buf, size_t count)
     return done;
 }
 
+/*
+ * Chunk after chunk until one is not full. Between two of them the lock is let
+ * go, and "reading" stands for the open file that the kernel's read() holds.
+ */
 static ssize_t queue_read_locked(EmulQueue *queue, char *buf, size_t count)
     REQUIRES(&queue->lock)
 {
@@ -147,6 +160,10 @@ static ssize_t queue_read_locked(EmulQueue *queue, char *buf, size_t count)
     return done == 0 && !empty_locked(queue) ? -EINVAL : (ssize_t)done;
 }
 
+/*
+ * Every event uses up a number, queued or lost. Of a loss one bit is kept:
+ * which numbers are gone follows from those that a reader sees.
+ */
 EmulReport emul_queue_report_locked(EmulQueue *queue, const uint64_t event[4])
 {
     bool was_empty = empty_locked(queue);
@@ -177,6 +194,7 @@ EmulReport emul_queue_report_locked(EmulQueue *queue, const uint64_t event[4])
     return EMUL_REPORT_QUEUED;
 }
 
+/* Whether the kernel would still have the open file of this queue. */
 static bool file_is_held_locked(const EmulQueue *queue) REQUIRES(&queue->lock)
 {
     struct pollfd writer = { .fd = queue->write_fd };
@@ -185,7 +203,8 @@ static bool file_is_held_locked(const EmulQueue *queue) REQUIRES(&queue->lock)
            poll(&writer, 1, 0) != 1 || !(writer.revents & POLLERR);
 }
 
-static void queue_end_locked(EmulQueue *queue) REQUIRES(&queue->lock)
+/* What was generated and not read is dropped: counted, told to nobody. */
+static void queue_stop_locked(EmulQueue *queue) REQUIRES(&queue->lock)
 {
     close(queue->write_fd);
     g_free(queue->ring.records);
@@ -212,12 +231,6 @@ void emul_queue_forget_fd(EmulQueue *queue, int fd)
     if (queue->fd == fd) {
         queue->fd = -1;
     }
-    lock_release(&queue->lock);
-}
-
-void emul_queue_quiesce(EmulQueue *queue)
-{
-    lock_acquire(&queue->lock);
     lock_release(&queue->lock);
 }
 
@@ -248,17 +261,18 @@ int emul_queue_start(EmulQueue *queue, uint32_t depth, uint32_t first_sequence,
     return 0;
 }
 
-int emul_queue_end(EmulQueue *queue, uint64_t generation)
+int emul_queue_stop(EmulQueue *queue, uint64_t generation)
 {
     int ret = 0;
 
     lock_acquire(&queue->lock);
+    /* Another caller may have ended it, and the pool given it out again. */
     if (!queue->ring.records || queue->generation != generation) {
         ret = -ENOENT;
     } else if (file_is_held_locked(queue)) {
         ret = -EBUSY;
     } else {
-        queue_end_locked(queue);
+        queue_stop_locked(queue);
     }
     lock_release(&queue->lock);
     return ret;
@@ -271,7 +285,7 @@ void emul_queue_abandon(EmulQueue *queue)
     lock_acquire(&queue->lock);
     fd = queue->fd;
     queue->fd = -1;
-    queue_end_locked(queue);
+    queue_stop_locked(queue);
     lock_release(&queue->lock);
     close(fd);
 }
@@ -286,11 +300,12 @@ EmulQueue *emul_queue_new(uint32_t index)
     return queue;
 }
 
+/* The lock is taken only because the fields ask for it: nobody is left. */
 void emul_queue_free(EmulQueue *queue)
 {
     lock_acquire(&queue->lock);
     if (queue->ring.records) {
-        queue_end_locked(queue);
+        queue_stop_locked(queue);
     }
     lock_release(&queue->lock);
     lock_destroy(&queue->lock);

@@ -58,6 +58,7 @@ uint64_t emul_slots_take(EmulSlots *slots, uint32_t index)
 void emul_slots_free(EmulSlots *slots)
 {
     for (unsigned i = 0; i < EMUL_SLOTS_CHUNKS; i++) {
+        /* Relaxed: the last thread that used the table frees it. */
         g_free((void *)atomic_load_explicit(&slots->chunks[i],
                                             memory_order_relaxed));
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vIOMMUs of type ARM_SMMUV3 and what hangs on them.
+ * vIOMMUs of type ARM_SMMUV3, their nested HWPTs, vDEVICEs and invalidations.
+ * The rules are emul-smmuv3.c's; here is who refers to whom.
  */
 #include "emul-internal.h"
 
@@ -32,18 +33,7 @@ static EmulViommu *viommu_find_locked(EmulHost *host, uint32_t id)
     return (EmulViommu *)emul_object_find_locked(host, id, EMUL_VIOMMU);
 }
 
-EmulVeventq *emul_viommu_find_veventq(EmulViommu *viommu, uint32_t type)
-{
-    for (GSList *node = viommu->veventqs; node; node = node->next) {
-        EmulVeventq *veventq = node->data;
-
-        if (veventq->type == type) {
-            return veventq;
-        }
-    }
-    return NULL;
-}
-
+/* The checks come in the kernel's order: each test has one errno. */
 static int viommu_alloc_locked(EmulHost *host, struct iommu_viommu_alloc *cmd)
     REQUIRES(&host->lock)
 {
@@ -96,6 +86,10 @@ void emul_viommu_destroy_locked(EmulHost *host, EmulViommu *viommu)
     g_free(viommu);
 }
 
+/*
+ * The driver's own argument checks, then the entry's. EIO is kept for a bad
+ * entry: that is what a guest can cause, all else is its monitor's mistake.
+ */
 int emul_nested_alloc_locked(EmulHost *host, EmulViommu *viommu,
                              struct iommu_hwpt_alloc *cmd)
 {
@@ -141,6 +135,7 @@ void emul_nested_destroy_locked(EmulHost *host, EmulNested *nested)
     g_free(nested);
 }
 
+/* One vDEVICE per device, whatever the vIOMMU, and one per virt_id there. */
 static int vdevice_alloc_locked(EmulHost *host,
                                 struct iommu_vdevice_alloc *cmd)
     REQUIRES(&host->lock)
@@ -190,125 +185,6 @@ void emul_vdevice_destroy_locked(EmulHost *host, EmulVdevice *vdevice,
     g_free(vdevice);
 }
 
-/* A queue of the pool that leads no life. */
-static EmulQueue *queue_get(EmulHost *host)
-{
-    EmulQueue *queue;
-
-    lock_acquire(&host->lock);
-    queue = host->free_queues;
-    if (queue) {
-        host->free_queues = queue->next_free;
-    } else {
-        queue = emul_queue_new(host->queue_count + 1);
-        if (emul_slots_store(&host->queues, queue->index,
-                             (uintptr_t)queue)) {
-            host->queue_count++;
-        } else {
-            emul_queue_free(queue);
-            queue = NULL;
-        }
-    }
-    lock_release(&host->lock);
-    return queue;
-}
-
-static void queue_put_locked(EmulHost *host, EmulQueue *queue)
-    REQUIRES(&host->lock)
-{
-    queue->next_free = host->free_queues;
-    host->free_queues = queue;
-}
-
-/* Make the object of a queue that has been started, and give it its events. */
-static int veventq_link_locked(EmulHost *host, struct iommu_veventq_alloc *cmd,
-                               EmulQueue *queue, uint64_t generation)
-    REQUIRES(&host->lock)
-{
-    EmulViommu *viommu = viommu_find_locked(host, cmd->viommu_id);
-    EmulVeventq *veventq;
-
-    if (!viommu) {
-        return -ENOENT;
-    }
-    if (emul_viommu_find_veventq(viommu, cmd->type)) {
-        return -EEXIST;
-    }
-    if (!emul_slots_store(&host->fds, cmd->out_veventq_fd,
-                          EMUL_FD(EMUL_FD_QUEUE, queue->index))) {
-        return -EMFILE;
-    }
-    veventq = g_new0(EmulVeventq, 1);
-    veventq->viommu = viommu;
-    veventq->type = cmd->type;
-    veventq->queue = queue;
-    veventq->generation = generation;
-    emul_object_add_locked(host, &veventq->obj, EMUL_VEVENTQ);
-    viommu->veventqs = g_slist_prepend(viommu->veventqs, veventq);
-    viommu->obj.users++;
-    cmd->out_veventq_id = veventq->obj.id;
-    emul_devices_reroute_locked(host, viommu);
-    return 0;
-}
-
-int emul_veventq_alloc(EmulHost *host, void *arg)
-{
-    struct iommu_veventq_alloc *cmd = arg;
-    /* Relaxed: a number on its own, from emul_set_first_sequence(). */
-    uint32_t first_sequence = atomic_load_explicit(
-        &host->controls.first_sequence, memory_order_relaxed);
-    EmulQueue *queue;
-    uint64_t generation;
-    int fd;
-    int ret;
-
-    if (cmd->flags || cmd->__reserved ||
-        cmd->type == IOMMU_VEVENTQ_TYPE_DEFAULT) {
-        return -EOPNOTSUPP;
-    }
-    if (cmd->veventq_depth == 0 ||
-        cmd->veventq_depth > IOMMU_VEVENTQ_DEPTH_MAX) {
-        return -EINVAL;
-    }
-    queue = queue_get(host);
-    if (!queue) {
-        return -ENOMEM;
-    }
-    ret = emul_queue_start(queue, cmd->veventq_depth, first_sequence, &fd,
-                           &generation);
-    if (ret < 0) {
-        goto out_put_queue;
-    }
-    cmd->out_veventq_fd = (uint32_t)fd;
-    lock_acquire(&host->lock);
-    ret = veventq_link_locked(host, cmd, queue, generation);
-    lock_release(&host->lock);
-    if (ret < 0) {
-        goto out_abandon_queue;
-    }
-    return 0;
-
-out_abandon_queue:
-    emul_queue_abandon(queue);
-out_put_queue:
-    lock_acquire(&host->lock);
-    queue_put_locked(host, queue);
-    lock_release(&host->lock);
-    return ret;
-}
-
-void emul_veventq_destroy_locked(EmulHost *host, EmulVeventq *veventq)
-{
-    EmulViommu *viommu = veventq->viommu;
-
-    viommu->veventqs = g_slist_remove(viommu->veventqs, veventq);
-    viommu->obj.users--;
-    emul_devices_reroute_locked(host, viommu);
-    queue_put_locked(host, veventq->queue);
-    emul_object_remove_locked(host, &veventq->obj, false);
-    g_free(veventq);
-}
-
 /* Check the array and copy it. Return: 0 or -errno; @cmds is the caller's. */
 static int copy_commands(const struct iommu_hwpt_invalidate *cmd,
                          struct iommu_viommu_arm_smmuv3_invalidate **cmds)
@@ -338,6 +214,7 @@ static int copy_commands(const struct iommu_hwpt_invalidate *cmd,
     return 0;
 }
 
+/* A stream that is named must be a vDEVICE's; nothing else can be wrong. */
 static int command_run_locked(EmulHost *host, EmulViommu *viommu,
                               const struct iommu_viommu_arm_smmuv3_invalidate
                               *entry) REQUIRES(&host->lock)
@@ -357,7 +234,11 @@ static int command_run_locked(EmulHost *host, EmulViommu *viommu,
     return ret;
 }
 
-/* Stops at the first command that fails; *@done says how many did not. */
+/*
+ * Copies the whole array before it looks at the first command, as the driver
+ * does, so an array that cannot be copied has no effect. Stops at the first
+ * command that fails; *@done says how many did not.
+ */
 static int invalidate_locked(EmulHost *host,
                              const struct iommu_hwpt_invalidate *cmd,
                              uint32_t *done) REQUIRES(&host->lock)

@@ -12,9 +12,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* Every request's structure, and the size that all begin with. */
+/* Room for every request's structure. */
 typedef union EmulCommand {
-    uint32_t size;
     struct iommu_destroy destroy;
     struct iommu_ioas_alloc ioas_alloc;
     struct iommu_hwpt_alloc hwpt_alloc;
@@ -94,10 +93,14 @@ static bool tail_is_zero(const char *arg, uint32_t from, uint32_t to)
     return true;
 }
 
+/*
+ * The structure is copied in, worked on, and copied back as far as the user
+ * has it: an old program with a shorter one is served by the same code.
+ */
 static int host_fd_ioctl(EmulHost *host, unsigned long request, void *arg)
 {
     const EmulRequest *req = request_find(request);
-    EmulCommand cmd = { 0 };
+    EmulCommand cmd;
     uint32_t size;
     int ret;
 
@@ -114,6 +117,7 @@ static int host_fd_ioctl(EmulHost *host, unsigned long request, void *arg)
     if (!tail_is_zero(arg, req->size, size)) {
         return -E2BIG;
     }
+    memset(&cmd, 0, sizeof(cmd));   /* an initialiser may leave some out */
     memcpy(&cmd, arg, MIN(size, req->size));
     ret = req->run(host, &cmd);
     if (ret == 0 || req->answers_failure) {
@@ -129,6 +133,7 @@ static int emul_ioctl(HostIommu *base, int fd, unsigned long request,
     int err = emul_controls_fail(&host->controls, EMUL_CALL_IOCTL, request);
     int ret;
 
+    lock_assert_may_wait();     /* the kernel's may block */
     if (err) {
         errno = err;
         return -1;
@@ -150,6 +155,7 @@ static int emul_ioctl(HostIommu *base, int fd, unsigned long request,
     return (int)call_return(ret);
 }
 
+/* No lock before the queue's own: several threads read several queues. */
 static ssize_t emul_read(HostIommu *base, int fd, void *buf, size_t count)
 {
     EmulHost *host = emul_host(base);
@@ -189,7 +195,10 @@ static ssize_t emul_write(HostIommu *base, int fd, const void *buf,
     return call_return(word ? -EINVAL : -EBADF);
 }
 
-/* The number is given up before close() can give it out again. */
+/*
+ * The number is given up before close() can give it out again. Of two threads
+ * that close the same fd one gets EBADF, and nothing happens twice.
+ */
 static int emul_close(HostIommu *base, int fd)
 {
     EmulHost *host = emul_host(base);
@@ -214,6 +223,7 @@ static int emul_close(HostIommu *base, int fd)
     return (int)call_return(-err);
 }
 
+/* After the last user: no lock is needed, and no fd but ours is closed. */
 static void emul_free(HostIommu *base)
 {
     EmulHost *host = emul_host(base);

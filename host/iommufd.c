@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * One shape throughout: fill the structure, make the call, turn -errno into a
+ * message with the IDs. What the errnos mean: docs/iommufd-uapi.md.
+ */
 #include "host/iommufd.h"
 
 #include "base/error.h"

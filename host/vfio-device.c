@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A device fd and what VFIO_DEVICE_BIND_IOMMUFD said of it. Whether and where
+ * it is attached only the kernel knows; nothing here can disagree with it.
+ */
 #include "host/vfio-device.h"
 
 #include "base/error.h"

@@ -97,7 +97,7 @@ bool aio_bh_poll(AioContext *ctx)
         void *opaque = bh->opaque;
         unsigned flags = bh_leave_queue(bh);
 
-        /* First, since the callback may delete @bh and poll until it is gone. */
+        /* Not after the callback: that may delete @bh, and poll on. */
         if (flags & (AIO_BH_DELETED | AIO_BH_ONESHOT)) {
             bh_free(bh);
         }

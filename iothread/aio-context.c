@@ -144,10 +144,7 @@ static gboolean source_prepare(GSource *source, gint *timeout)
     return *timeout == 0;
 }
 
-/*
- * Changes nothing: GLib may serve other sources first and prepare again, and
- * then the state word must still say NOTIFIED.
- */
+/* Changes nothing: news is accepted where work is looked for, in dispatch. */
 static gboolean source_check(GSource *source)
 {
     AioContext *ctx = (AioContext *)source;

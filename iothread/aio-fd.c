@@ -43,6 +43,7 @@ static unsigned ready_from_events(const AioHandler *handler, uint32_t events)
     return ready;
 }
 
+/* Deadlines are in ns: epoll_wait() alone would make them late by up to 1 ms */
 static int monitor_wait(AioFdMonitor *monitor, struct epoll_event *events,
                         int64_t timeout_ns)
 {
@@ -123,6 +124,7 @@ static bool handler_dispatch(AioContext *ctx, AioHandler *handler)
     return ran;
 }
 
+/* Once popped, a nested turn meets the handler only if epoll finds it anew. */
 static AioHandler *handlers_pop(struct cds_list_head *list)
 {
     AioHandler *handler;
@@ -141,6 +143,7 @@ bool aio_fd_dispatch(AioContext *ctx, int64_t block_ns)
     bool progress = false;
     AioHandler *handler;
 
+    /* No handler is freed meanwhile: it outlives its callbacks, and learns. */
     monitor->depth++;
     while ((handler = handlers_pop(&monitor->ready))) {
         progress |= handler_dispatch(ctx, handler);
@@ -163,6 +166,7 @@ static void handler_unset(AioContext *ctx, AioHandler *handler)
     ctx->poll.without_io_poll -= !handler->io_poll;
 }
 
+/* @callbacks: an AioHandler of which only the callbacks and opaque count. */
 static void handler_set(AioContext *ctx, AioHandler *handler,
                         const AioHandler *callbacks)
 {
@@ -197,6 +201,7 @@ static int handler_add(AioContext *ctx, const AioHandler *callbacks)
     return 0;
 }
 
+/* No system call if the same events are wanted: cheap to pause one side. */
 static int handler_replace(AioContext *ctx, AioHandler *handler,
                            const AioHandler *callbacks)
 {

@@ -76,7 +76,7 @@ typedef struct AioHandler {
  * @notify_fd: [const] eventfd, edge-triggered: a write wakes, nobody reads
  * @no_pwait2: the kernel has no epoll_pwait2()
  * @handlers: fd to AioHandler
- * @ready: handlers with callbacks due, longest first
+ * @ready: handlers with callbacks due, in the order they were found
  * @removed: handlers that a dispatch under way may still look at
  * @depth: dispatches under way
  */

@@ -160,8 +160,10 @@ void aio_set_poll_params(AioContext *ctx, int64_t max_ns, int64_t grow,
     AioPolling *poll = &ctx->poll;
 
     g_assert(max_ns >= 0 && grow >= 0 && shrink >= 0);
-    /* Relaxed: a turn that reads old and new is allowed, and forgotten by
-     * the next one, which acquires the fetch_add in poll_forget(). */
+    /*
+     * Relaxed: a turn may read old and new. The next one forgets what it has
+     * learned, since poll_forget() acquires what the fetch_add releases.
+     */
     atomic_store_explicit(&poll->max_ns, max_ns, memory_order_relaxed);
     atomic_store_explicit(&poll->grow, grow, memory_order_relaxed);
     atomic_store_explicit(&poll->shrink, shrink, memory_order_relaxed);

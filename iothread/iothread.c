@@ -15,6 +15,10 @@
 #include "base/rcu.h"
 #include "iothread/aio-internal.h"
 
+/*
+ * The context outlives the thread: what was deleted too late for the loop is
+ * freed with the context, by the thread that stops it.
+ */
 struct IOThread {
     char *id;                       /* [const] */
     AioContext *ctx;                /* [const] */
@@ -45,6 +49,7 @@ static bool properties_check(const IOThreadProperties *properties,
            property_check("poll-shrink", properties->poll_shrink, error);
 }
 
+/* Kept as they were set, 0 included: that is what a query shows. */
 static void properties_apply(IOThread *iothread,
                              const IOThreadProperties *properties)
 {
@@ -91,6 +96,13 @@ bool iothread_set_properties(IOThread *iothread,
     return true;
 }
 
+static void context_set_name(AioContext *ctx, const char *id)
+{
+    g_autofree char *name = g_strdup_printf("IO %s aio-context", id);
+
+    g_source_set_name(&ctx->source, name);
+}
+
 /* A name that does not fit is left out, not cut: two ids may begin alike. */
 static void thread_set_name(const char *id)
 {
@@ -125,6 +137,7 @@ static void *iothread_run(void *opaque)
     return NULL;
 }
 
+/* Runs in iothread_run()'s thread. */
 static void iothread_stop_bh(void *opaque)
 {
     IOThread *iothread = opaque;
@@ -166,7 +179,6 @@ IOThread *iothread_new(const char *id, const IOThreadProperties *properties,
                        GError **error)
 {
     const IOThreadProperties defaults = IOTHREAD_PROPERTIES_DEFAULT;
-    g_autofree char *source_name = g_strdup_printf("IO %s aio-context", id);
     IOThread *iothread;
     int err;
 
@@ -183,7 +195,7 @@ IOThread *iothread_new(const char *id, const IOThreadProperties *properties,
     if (!iothread->ctx) {
         goto out_free;
     }
-    g_source_set_name(&iothread->ctx->source, source_name);
+    context_set_name(iothread->ctx, id);
     properties_apply(iothread, properties);
     err = thread_create_without_signals(iothread);
     if (err) {

@@ -62,7 +62,8 @@ G_STATIC_ASSERT(sizeof(Command) == SMMUV3_CMD_BYTES);
  * struct CommandRun - commands being consumed
  * @ring: log2size and prod as read; cons is the next command
  * @base: of the queue
- * @done: CMDQ_CONS may say this much
+ * @translating: CR0.SMMUEN, which the config_lock keeps as it is
+ * @done: what CMDQ_CONS will say: as ring.cons, or the command to blame
  * @chunk, @chunk_count, @chunk_next: read and not yet run
  * @batch, @batch_count: invalidations not yet sent
  * @batch_at: where in the queue each of them stands
@@ -70,6 +71,7 @@ G_STATIC_ASSERT(sizeof(Command) == SMMUV3_CMD_BYTES);
 typedef struct CommandRun {
     GuestRing ring;
     uint64_t base;
+    bool translating;
     uint32_t done;
     Command chunk[CMDQ_CHUNK];
     uint32_t chunk_count;
@@ -200,6 +202,9 @@ static CommandError run_command(Smmuv3 *s, CommandRun *run,
         if (!s->props.ats) {
             return CERROR_ILL;
         }
+        if (!run->translating) {
+            return CERROR_NONE; /* 6.3.9: no ATS without SMMUEN */
+        }
         /* fallthrough */
     case CMD_CFGI_CD:
     case CMD_CFGI_CD_ALL:
@@ -260,15 +265,9 @@ static CommandError run_all(Smmuv3 *s, CommandRun *run)
         }
         run->chunk_next++;
         run->ring.cons = guest_ring_advance(&run->ring, run->ring.cons, 1);
-        if (run->batch_count == 0) {
-            run->done = run->ring.cons;
-        }
-    }
-    error = batch_flush(s, run);
-    if (error == CERROR_NONE) {
         run->done = run->ring.cons;
     }
-    return error;
+    return batch_flush(s, run);
 }
 
 /* 3.5: whether there is anything to run, and from where. */
@@ -286,6 +285,7 @@ static bool run_begin(Smmuv3 *s, CommandRun *run)
     run->ring.prod = s->reg[R_CMDQ_PROD];
     run->ring.cons = guest_ring_advance(&run->ring, s->reg[R_CMDQ_CONS], 0);
     run->base = smmuv3_queue_base(base, run->ring.log2size, SMMUV3_CMD_BYTES);
+    run->translating = FIELD_GET(s->reg[R_CR0], CR0, SMMUEN);
     run->done = run->ring.cons;
     run->chunk_count = 0;
     run->chunk_next = 0;

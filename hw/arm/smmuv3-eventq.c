@@ -213,8 +213,12 @@ uint32_t smmuv3_eventq_deliver(void *opaque, EventBatch *batch)
 
         outcome.delivered = write_records(s, batch, fits);
         outcome.aborted = outcome.delivered < fits;
-        outcome.discarded += fits - outcome.delivered;
-        outcome.lost += batch->count - fits;
+        if (outcome.aborted) {
+            /* The queue is not full, and takes no more: no overflow. */
+            outcome.discarded += batch->count - outcome.delivered;
+        } else {
+            outcome.lost += batch->count - fits;
+        }
     } else {
         outcome.discarded += batch->count;
     }

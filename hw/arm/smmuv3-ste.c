@@ -88,7 +88,7 @@ static bool two_level_ste(Smmuv3 *s, const StreamTable *table, uint32_t sid,
     if (split != 8 && split != 10) {
         split = 6;
     }
-    l1_bytes = log2size > split ? UINT64_C(8) << MIN(log2size - split, 32) : 8;
+    l1_bytes = log2size > split ? UINT64_C(8) << MIN(log2size - split, 60) : 8;
     base = align_down(table->base, MAX(l1_bytes, 64));
     base += 8 * (uint64_t)(sid >> split);
     if (!guest_mem_read_words(s->parent.config.mem, base, &desc, 1)) {
@@ -111,7 +111,7 @@ static bool two_level_ste(Smmuv3 *s, const StreamTable *table, uint32_t sid,
 static uint64_t linear_ste(const StreamTable *table, uint32_t sid)
 {
     unsigned log2size = FIELD_GET(table->cfg, STRTAB_BASE_CFG, LOG2SIZE);
-    uint64_t bytes = (uint64_t)STE_BYTES << MIN(log2size, 32);
+    uint64_t bytes = (uint64_t)STE_BYTES << MIN(log2size, 57);
 
     return align_down(table->base, bytes) + STE_BYTES * (uint64_t)sid;
 }

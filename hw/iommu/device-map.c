@@ -6,8 +6,9 @@
  * Invariant of an index: at most half of its slots are taken, and every ID
  * stands within DEVICE_MAP_PROBES slots of its home, so a lookup may give up
  * there. A hash that does not achieve this for the IDs at hand is replaced by
- * another, and after a few of those the index by a larger one. Multipliers
- * are odd: two IDs share a home with a probability of 2 / size, so this ends.
+ * another, and after a few of those the index by a larger one. That ends soon:
+ * by an odd multiplier taken at random, two IDs share a home with a
+ * probability of 2 / size at most.
  */
 #include "hw/iommu/device-map.h"
 
@@ -42,6 +43,8 @@ typedef struct DeviceTable {
     DeviceEntry *entries[];     /* count of them, then NULL for walks */
 } DeviceTable;
 
+_Static_assert(sizeof(size_t) == sizeof(DeviceEntry **), "cursor of a walk");
+
 struct DeviceMap {
     Lock lock;                      /* serialises writers */
     _Atomic(DeviceTable *) table;   /* [lock] to store, [RCU] to load */
@@ -63,6 +66,7 @@ static uint32_t index_find(const IdIndex *index, uint32_t id)
 {
     uint32_t home = index_home(index, id);
 
+    /* Not the invariant's bound but this table's own, which is smaller. */
     for (unsigned i = 0; i < index->probes; i++) {
         const Slot *slot = &index->slots[(home + i) & index_mask(index)];
 
@@ -114,6 +118,7 @@ static bool index_try(IdIndex *index, DeviceEntry *const *entries,
 static void index_build(IdIndex *index, DeviceEntry *const *entries,
                         size_t count, size_t field)
 {
+    /* At most half full: a miss then ends early, mostly. */
     index->bits = 1;
     while (UINT64_C(1) << index->bits < 2 * (uint64_t)count) {
         index->bits++;
@@ -148,6 +153,7 @@ static void table_index(DeviceTable *table)
                 offsetof(DeviceEntry, dev_id));
 }
 
+/* Of entries it holds pointers only: they stay their owners'. */
 static void table_free(DeviceTable *table)
 {
     g_free(table->by_virt.slots);
@@ -166,31 +172,36 @@ static DeviceTable *map_table(const DeviceMap *map)
     return atomic_load_explicit(&map->table, memory_order_acquire);
 }
 
+static DeviceEntry *table_find(const DeviceTable *table, const IdIndex *index,
+                               uint32_t id)
+{
+    uint32_t place = index_find(index, id);
+
+    return place ? table->entries[place - 1] : NULL;
+}
+
 DeviceEntry *device_map_find_virt(const DeviceMap *map, uint32_t virt_id)
 {
-    const DeviceTable *table;
-    uint32_t place;
+    const DeviceTable *table = map_table(map);
 
     g_assert(rcu_read_ongoing());
-    table = map_table(map);
-    place = index_find(&table->by_virt, virt_id);
-    return place ? table->entries[place - 1] : NULL;
+    return table_find(table, &table->by_virt, virt_id);
 }
 
 DeviceEntry *device_map_find_dev(const DeviceMap *map, uint32_t dev_id)
 {
-    const DeviceTable *table;
-    uint32_t place;
+    const DeviceTable *table = map_table(map);
 
     g_assert(rcu_read_ongoing());
-    table = map_table(map);
-    place = index_find(&table->by_dev, dev_id);
-    return place ? table->entries[place - 1] : NULL;
+    return table_find(table, &table->by_dev, dev_id);
 }
 
 DeviceEntry *device_map_next(const DeviceMap *map, size_t *cursor)
 {
-    /* The cursor is where in the entries to go on: it stays with the table. */
+    /*
+     * The cursor is where in the entries to go on, as an address: so a walk
+     * stays in its table, whatever is published meanwhile.
+     */
     DeviceEntry *const *next = (DeviceEntry *const *)*cursor;
 
     if (!next) {
@@ -252,6 +263,7 @@ static void map_retire(DeviceTable *old)
     rcu_defer(&old->deferred, table_free_deferred);
 }
 
+/* Return: the old table, for map_retire(), or NULL with @error set. */
 static DeviceTable *map_add_locked(DeviceMap *map, DeviceEntry *entry,
                                    GError **error) REQUIRES(&map->lock)
 {
@@ -299,6 +311,7 @@ static DeviceTable *map_remove_locked(DeviceMap *map, DeviceEntry *entry)
 
     g_assert(place && old->entries[place - 1] == entry);
     table = table_new(old->count - 1);
+    /* All but the one at place - 1; those behind it move up. */
     for (size_t i = 0; i < table->count; i++) {
         table->entries[i] = old->entries[i + (i >= place - 1)];
     }

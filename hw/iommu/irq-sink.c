@@ -26,7 +26,7 @@ static EventfdSink *to_eventfd_sink(IrqSink *sink)
     return (EventfdSink *)sink;
 }
 
-/* A line beyond those asked for has nobody to tell: the guest may provoke it. */
+/* A line beyond those asked for has nobody to tell; guests may provoke it. */
 static void eventfd_pulse(IrqSink *sink, unsigned line)
 {
     EventfdSink *self = to_eventfd_sink(sink);

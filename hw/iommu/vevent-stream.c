@@ -6,20 +6,11 @@
  */
 #include "hw/iommu/vevent-stream.h"
 
+#include "host/iommufd-abi.h"
+
 #include <string.h>
 
 #define SEQUENCE_MASK UINT32_C(0x7fffffff)
-
-/* IOMMU_VEVENTQ_FLAG_LOST_EVENTS, the only flag of Linux 7.3. */
-#define FLAG_LOST_EVENTS UINT32_C(1)
-
-/* struct iommufd_vevent_header of the uAPI, in the host's byte order. */
-typedef struct VeventHeader {
-    uint32_t flags;
-    uint32_t sequence;
-} VeventHeader;
-
-_Static_assert(sizeof(VeventHeader) == 8, "uAPI");
 
 static size_t bytes_left(const VeventStream *stream)
 {
@@ -78,7 +69,7 @@ void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len)
 
 VeventKind vevent_stream_next(VeventStream *stream, Vevent *event)
 {
-    VeventHeader header;
+    struct iommufd_vevent_header header;
 
     *event = (Vevent) { 0 };
     if (bytes_left(stream) == 0) {
@@ -89,10 +80,11 @@ VeventKind vevent_stream_next(VeventStream *stream, Vevent *event)
     }
     memcpy(&header, stream->pos, sizeof(header));
     stream->pos += sizeof(header);
-    if ((header.flags & ~FLAG_LOST_EVENTS) || header.sequence > SEQUENCE_MASK) {
+    if ((header.flags & ~IOMMU_VEVENTQ_FLAG_LOST_EVENTS) ||
+        header.sequence > SEQUENCE_MASK) {
         return take_malformed(stream);
     }
-    return header.flags & FLAG_LOST_EVENTS
+    return header.flags & IOMMU_VEVENTQ_FLAG_LOST_EVENTS
                ? take_lost(stream, header.sequence, event)
                : take_event(stream, header.sequence, event);
 }

@@ -68,7 +68,8 @@ typedef struct RcuDeferred {
  * @func runs on liburcu's own thread, may free @deferred, must not block and
  * must not destroy host objects.
  *
- * Context: Registered thread, any locks; does not wait.
+ * Context: Registered thread; takes a leaf lock, so not under one. Does not
+ * wait.
  */
 void rcu_defer(RcuDeferred *deferred, void (*func)(RcuDeferred *deferred));
 

@@ -88,7 +88,8 @@ typedef enum EmulCall {
  * struct EmulFailure - make host calls fail
  * @call: which calls count
  * @request: for %EMUL_CALL_IOCTL: only this request; 0 for all
- * @nth: the first to fail, counted from 1 from now on; 0 switches it off
+ * @nth: the first to fail, counted from 1 from now on; 0 switches it off,
+ *       UINT64_MAX only counts
  * @times: how many fail from there on; 0 for all
  * @err: the errno. The call has no other effect (close closes none the less,
  *       as close() does)

@@ -44,7 +44,8 @@ struct HostIommu {
 };
 
 /**
- * host_syscalls_new() - open /dev/iommu (or @path)
+ * host_syscalls_new() - open the kernel's iommufd
+ * @path: NULL for /dev/iommu
  *
  * Return: the host, or NULL and @error set, naming @path and what to do.
  */

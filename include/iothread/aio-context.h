@@ -64,9 +64,13 @@ void aio_context_bind(AioContext *ctx);
 /**
  * aio_get_g_source() - the context as a GSource, to be attached by the caller
  *
- * The thread that owns the GMainContext is then the home thread. There is no
- * busy polling in this form, and timers are as exact as GLib's, to 1 ms.
+ * The thread that owns the GMainContext is then the home thread. (One that
+ * iterates owns it within an iteration; for more, g_main_context_acquire().)
+ * There is no busy polling in this form, and timers are as exact as GLib's, to
+ * 1 ms.
  *
+ * Context: Attach and destroy it on that thread, or while no other thread uses
+ * the context.
  * Return: a new reference.
  */
 GSource *aio_get_g_source(AioContext *ctx);
@@ -181,7 +185,7 @@ void aio_bh_delete(AioBH *bh);
 void aio_bh_schedule_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque);
 
 /**
- * aio_wait_bh_oneshot() - run @func on the home thread and wait until it is done
+ * aio_wait_bh_oneshot() - run @func on the home thread, return when it is done
  *
  * On the home thread itself this polls the context meanwhile (other callbacks
  * may run); on any other thread it blocks. Bottom halves scheduled before it

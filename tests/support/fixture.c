@@ -2,16 +2,26 @@
 #include "fixture.h"
 
 #include "base/rcu.h"
+#include "base/report.h"
 #include "host/iommufd.h"
 #include "hw/arm/smmuv3-internal.h"
 
+#include <string.h>
 #include <sys/mman.h>
+
+static void sink_raised(CountingSink *counting)
+{
+    if (counting->raised) {
+        counting->raised(counting->opaque);
+    }
+}
 
 static void sink_pulse(IrqSink *sink, unsigned line)
 {
     CountingSink *counting = caa_container_of(sink, CountingSink, parent);
 
     atomic_fetch_add(&counting->pulses[line], 1);
+    sink_raised(counting);
 }
 
 static bool sink_message(IrqSink *sink, uint64_t address, uint32_t data)
@@ -19,10 +29,12 @@ static bool sink_message(IrqSink *sink, uint64_t address, uint32_t data)
     CountingSink *counting = caa_container_of(sink, CountingSink, parent);
 
     if (address != GUEST_DOORBELL) {
+        atomic_fetch_add(&counting->aborts, 1);
         return false;
     }
     atomic_store(&counting->last_data, data);
     atomic_fetch_add(&counting->messages, 1);
+    sink_raised(counting);
     return true;
 }
 
@@ -88,7 +100,7 @@ static uint32_t plugged_sid(Fixture *f, VfioDevice *device)
     return sid;
 }
 
-void fixture_free(Fixture *f)
+void fixture_unplug_all(Fixture *f)
 {
     while (f->devices->len > 0) {
         VfioDevice *device = f->devices->pdata[0];
@@ -101,6 +113,21 @@ void fixture_free(Fixture *f)
             vfio_device_free(device);
         }
     }
+}
+
+void fixture_assert_balanced(Fixture *f, uint64_t skipped)
+{
+    EmulStats host = emul_get_stats(f->host);
+    ViommuStats guest = viommu_get_stats(f->viommu);
+
+    g_assert_cmpuint(host.generated + skipped, ==,
+                     guest.delivered + guest.discarded + guest.lost +
+                         host.dropped);
+}
+
+void fixture_free(Fixture *f)
+{
+    fixture_unplug_all(f);
     g_ptr_array_unref(f->devices);
     viommu_free(f->viommu);
     g_assert_cmpuint(emul_get_stats(f->host).objects, ==, 0);
@@ -114,7 +141,32 @@ void fixture_free(Fixture *f)
     }
     guest_mem_free(f->mem);
     munmap(f->ram, GUEST_RAM_SIZE);
+    if (f->reports) {
+        report_set_handler(NULL, NULL);
+        g_ptr_array_unref(f->reports);
+    }
     g_free(f);
+}
+
+static void keep_report(ReportLevel level, const char *message, void *opaque)
+{
+    g_ptr_array_add(opaque, g_strdup(message));
+}
+
+void fixture_capture_reports(Fixture *f)
+{
+    f->reports = g_ptr_array_new_with_free_func(g_free);
+    report_set_handler(keep_report, f->reports);
+}
+
+unsigned fixture_count_reports(const Fixture *f, const char *part)
+{
+    unsigned count = 0;
+
+    for (guint i = 0; i < f->reports->len; i++) {
+        count += strstr(f->reports->pdata[i], part) != NULL;
+    }
+    return count;
 }
 
 VfioDevice *fixture_open_device(Fixture *f)
@@ -269,4 +321,38 @@ bool guest_consume(Fixture *f, uint64_t event[4])
                 (cons & FIELD_MASK(EVENTQ_CONS, OVACKFLG)) |
                     guest_ring_advance(&ring, cons, 1));
     return true;
+}
+
+/* What the tests of one program run between. */
+static void (*main_setup)(void);
+static void (*main_teardown)(void);
+
+static void main_run(gconstpointer data)
+{
+    const FixtureTest *test = data;
+
+    main_setup();
+    test->func();
+    main_teardown();
+}
+
+int fixture_main(int argc, char **argv, const char *prefix,
+                 const FixtureTest *tests, size_t count,
+                 void (*setup)(void), void (*teardown)(void))
+{
+    int ret;
+
+    g_test_init(&argc, &argv, NULL);
+    rcu_register_thread();
+    main_setup = setup;
+    main_teardown = teardown;
+    for (size_t i = 0; i < count; i++) {
+        g_autofree char *path = g_strdup_printf("%s/%s", prefix,
+                                                tests[i].path);
+
+        g_test_add_data_func(path, &tests[i], main_run);
+    }
+    ret = g_test_run();
+    rcu_unregister_thread();
+    return ret;
 }

@@ -29,7 +29,10 @@ typedef struct CountingSink {
     IrqSink parent;
     atomic_uint pulses[SMMUV3_IRQ_COUNT];
     atomic_uint messages;
+    atomic_uint aborts;         /* messages to where nothing is */
     _Atomic uint32_t last_data;
+    void (*raised)(void *opaque);   /* per interrupt, under the ring_lock */
+    void *opaque;
 } CountingSink;
 
 typedef struct Fixture {
@@ -41,6 +44,7 @@ typedef struct Fixture {
     CountingSink irq;
     Viommu *viommu;
     GPtrArray *devices;         /* VfioDevice, still open */
+    GPtrArray *reports;         /* char *; NULL: reports go to stderr */
     unsigned log2_cmdq;
     uint32_t cmdq_prod;
 } Fixture;
@@ -55,6 +59,18 @@ Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread);
 /* Unplugs what is plugged, asserts that nothing is left on the host. */
 void fixture_free(Fixture *f);
 
+/* Unplugs what is plugged and closes every device. */
+void fixture_unplug_all(Fixture *f);
+
+/**
+ * fixture_assert_balanced() - every event generated was counted once
+ * @skipped: numbers that the host never used, counted as lost
+ *           (emul_set_first_sequence())
+ *
+ * Context: the host queue is gone, or was read empty.
+ */
+void fixture_assert_balanced(Fixture *f, uint64_t skipped);
+
 /* One or the other form, for tests that want it only so. */
 VfioDevice *fixture_open_device(Fixture *f);
 VfioDevice *fixture_plug(Fixture *f, uint32_t sid);
@@ -65,6 +81,12 @@ void fixture_unplug(Fixture *f, VfioDevice *device, uint32_t sid);
  * @address: goes to InputAddr, to tell one record from the next
  */
 EmulReport fixture_report(Fixture *f, VfioDevice *device, uint64_t address);
+
+/* Keep what is reported to the operator from now on, instead of printing it. */
+void fixture_capture_reports(Fixture *f);
+
+/* How many of the reports kept contain @part. */
+unsigned fixture_count_reports(const Fixture *f, const char *part);
 
 /* Run the context until it makes no progress. Not with an IOThread. */
 void fixture_pump(Fixture *f);
@@ -102,5 +124,15 @@ void guest_set_ste(Fixture *f, uint32_t sid, uint64_t word0, uint64_t word1);
  * Return: false if the queue is empty.
  */
 bool guest_consume(Fixture *f, uint64_t event[4]);
+
+typedef struct FixtureTest {
+    void (*func)(void);
+    const char *path;           /* below the prefix */
+} FixtureTest;
+
+/* main() of a test program: each test between @setup and @teardown. */
+int fixture_main(int argc, char **argv, const char *prefix,
+                 const FixtureTest *tests, size_t count,
+                 void (*setup)(void), void (*teardown)(void));
 
 #endif

@@ -78,6 +78,9 @@ static ssize_t host_read(HostIommu *host, int fd, void *buf, size_t count)
     }
     len = MIN(count, s->pending->len);
     len = len == s->pending->len ? len : len / slot * slot;
+    if (len == 0) {
+        return 0;
+    }
     memcpy(buf, s->pending->data, len);
     g_byte_array_remove_range(s->pending, 0, len);
     return len;

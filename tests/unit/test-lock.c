@@ -5,7 +5,6 @@
 #include <stdint.h>
 
 static Lock config_lock = LOCK_INITIALIZER(LOCK_RANK_CONFIG);
-static Lock other_config_lock = LOCK_INITIALIZER(LOCK_RANK_CONFIG);
 static Lock ring_lock = LOCK_INITIALIZER(LOCK_RANK_RING);
 
 static void test_upwards_is_allowed(void)
@@ -21,6 +20,8 @@ static void test_upwards_is_allowed(void)
 }
 
 #ifdef LOCK_DEBUG
+static Lock other_config_lock = LOCK_INITIALIZER(LOCK_RANK_CONFIG);
+
 static void ring_then_config(void)
 {
     lock_acquire(&ring_lock);

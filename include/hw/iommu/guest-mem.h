@@ -84,7 +84,11 @@ bool guest_mem_write_words(const GuestMem *mem, uint64_t gpa,
  */
 bool guest_mem_write_u32(const GuestMem *mem, uint64_t gpa, uint32_t value);
 
-/* Inline: they run once per record. @host is aligned to 8. */
+/*
+ * For @host from guest_mem_ptr(), aligned to 8. Relaxed: the partner is the
+ * guest's own access to the word; what orders the two is the index or register
+ * that hands the words over. Inline: they run once per record.
+ */
 static inline void guest_words_store(void *host, const uint64_t *words,
                                      size_t count)
 {

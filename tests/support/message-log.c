@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "message-log.h"
+
+#include "base/report.h"
+
+static GPtrArray *messages;
+
+static void keep(ReportLevel level, const char *message, void *opaque)
+{
+    g_ptr_array_add(messages, g_strdup(message));
+}
+
+void message_log_start(void)
+{
+    message_log_stop();
+    messages = g_ptr_array_new_with_free_func(g_free);
+    report_set_handler(keep, NULL);
+}
+
+void message_log_stop(void)
+{
+    report_set_handler(NULL, NULL);
+    g_clear_pointer(&messages, g_ptr_array_unref);
+}
+
+unsigned message_log_count(void)
+{
+    return messages->len;
+}
+
+const char *message_log_get(unsigned index)
+{
+    g_assert_cmpuint(index, <, messages->len);
+    return messages->pdata[index];
+}

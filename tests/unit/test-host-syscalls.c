@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Without a kernel that has iommufd: the messages, and that the calls reach
+ * the kernel at all.
+ */
+#include "base/error.h"
+#include "host/host-iommu.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+typedef struct OpenCase {
+    const char *name;
+    const char *path;
+    const char *message;
+} OpenCase;
+
+static const OpenCase open_cases[] = {
+    { "missing", "/nonexistent/iommu",
+      "cannot open /nonexistent/iommu (is the kernel built with "
+      "CONFIG_IOMMUFD and the iommufd module loaded?): "
+      "No such file or directory" },
+    { "directory", "/", "cannot open /: Is a directory" },
+};
+
+static void test_open_fails(gconstpointer data)
+{
+    const OpenCase *c = data;
+    GError *error = NULL;
+
+    g_assert_null(host_syscalls_new(c->path, &error));
+    g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
+    g_assert_cmpstr(error->message, ==, c->message);
+    g_error_free(error);
+}
+
+static void test_calls_reach_the_kernel(void)
+{
+    HostIommu *host = host_syscalls_new("/dev/null", NULL);
+    char buf[4] = "";
+    int fds[2];
+
+    g_assert_nonnull(host);
+    g_assert_cmpint(fcntl(host->fd, F_GETFD), ==, FD_CLOEXEC);
+    g_assert_cmpint(host->ops->ioctl(host, host->fd, _IO(';', 0x80), buf), ==,
+                    -1);
+    g_assert_cmpint(errno, ==, ENOTTY);
+    g_assert_cmpint(pipe(fds), ==, 0);
+    g_assert_cmpint(host->ops->write(host, fds[1], "abc", 4), ==, 4);
+    g_assert_cmpint(host->ops->read(host, fds[0], buf, 4), ==, 4);
+    g_assert_cmpstr(buf, ==, "abc");
+    g_assert_cmpint(host->ops->close(host, fds[1]), ==, 0);
+    g_assert_cmpint(host->ops->read(host, fds[0], buf, 4), ==, 0);
+    g_assert_cmpint(host->ops->close(host, fds[0]), ==, 0);
+    g_assert_cmpint(host->ops->close(host, -1), ==, -1);
+    host_iommu_free(host);
+    host_iommu_free(NULL);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (unsigned i = 0; i < G_N_ELEMENTS(open_cases); i++) {
+        g_autofree char *path = g_strconcat("/host-syscalls/open-fails/",
+                                            open_cases[i].name, NULL);
+
+        g_test_add_data_func(path, &open_cases[i], test_open_fails);
+    }
+    g_test_add_func("/host-syscalls/calls-reach-the-kernel",
+                    test_calls_reach_the_kernel);
+    return g_test_run();
+}

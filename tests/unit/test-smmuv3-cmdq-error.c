@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Command queue errors: where CMDQ_CONS stands, what has been done and what
+ * has not, and how software goes on (IHI 0070 G.b, 4.1.2, 7.1).
+ */
+#include "fixture.h"
+
+#include "host/iommufd-abi.h"
+#include "host/vfio-abi.h"
+#include "hw/arm/smmuv3-internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define SID 0x10
+#define ABSENT 0x11             /* no device has this StreamID */
+#define LOG2 9                  /* of the command queue */
+
+#define OP(op, sid) ((uint64_t)(op) | (uint64_t)(sid) << 32)
+#define PREFETCH OP(0x01, SID)
+#define CFGI_STE OP(0x03, SID)
+#define TLBI OP(0x10, 0)
+#define SYNC UINT64_C(0x46)
+#define SYNC_IRQ (SYNC | 1 << 12)
+#define ILLEGAL UINT64_C(0xff)
+#define HOST_REFUSES (TLBI | BIT(11))   /* a reserved bit: EIO */
+
+#define CMDQ_ERR FIELD_MASK(GERROR, CMDQ_ERR)
+
+enum { ERR_ILL = 1, ERR_ABT = 2 };
+
+static Fixture *f;
+
+static void setup(void)
+{
+    f = fixture_new(NULL, false);
+    fixture_capture_reports(f);
+    fixture_plug(f, SID);
+    guest_start(f, 4, LOG2);
+}
+
+static void teardown(void)
+{
+    fixture_free(f);
+}
+
+static void setup_again(void)
+{
+    teardown();
+    setup();
+}
+
+static void commands(uint64_t word0, unsigned count)
+{
+    while (count-- > 0) {
+        guest_command(f, word0, 0);
+    }
+}
+
+static void run(uint64_t word0)
+{
+    guest_command(f, word0, 0);
+    guest_kick(f);
+}
+
+static bool error_is_active(void)
+{
+    return (guest_read(f, A_GERROR) ^ guest_read(f, A_GERRORN)) & CMDQ_ERR;
+}
+
+static void acknowledge(void)
+{
+    guest_write(f, A_GERRORN, guest_read(f, A_GERROR));
+}
+
+/* All that was handed over has been consumed, without an error. */
+static void assert_done(void)
+{
+    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, f->cmdq_prod);
+    g_assert_false(error_is_active());
+}
+
+/* The queue stands at @rd (index and wrap) for reason @err. */
+static void assert_error(uint32_t rd, unsigned err)
+{
+    g_assert_true(error_is_active());
+    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, err << 24 | rd);
+}
+
+/* Software's cure: a SYNC in place of the command to blame. */
+static void overwrite(uint32_t rd, uint64_t word0)
+{
+    uint32_t index = rd & ((1u << f->log2_cmdq) - 1);
+
+    guest_words_store(guest_words(f, GUEST_CMDQ + 16 * index),
+                      (uint64_t[]){ word0, 0 }, 2);
+}
+
+static uint64_t invalidations(void)
+{
+    return emul_get_stats(f->host).invalidations;
+}
+
+/* The position of an error in a run, whatever stands before it. */
+static const struct {
+    const char *name;
+    uint64_t before;
+    unsigned count;
+    bool invalidates;
+} runs[] = {
+    { "nothing", 0, 0, false },
+    { "a hint", PREFETCH, 1, false },
+    { "a SYNC", SYNC, 3, false },
+    { "one invalidation", TLBI, 1, true },
+    { "invalidations", TLBI, 17, true },
+    { "a full batch", TLBI, 128, true },
+    { "a full batch and more", TLBI, 131, true },
+    { "a CFGI_STE", CFGI_STE, 2, false },
+};
+
+static void test_error_stays_at_the_bad_command(void)
+{
+    static const uint64_t bad[] = {
+        ILLEGAL, HOST_REFUSES, SYNC | 3 << 12, SYNC | BIT(10),
+        OP(0x40, ABSENT),
+    };
+
+    for (size_t b = 0; b < G_N_ELEMENTS(bad); b++) {
+        for (size_t i = 0; i < G_N_ELEMENTS(runs); i++) {
+            unsigned done = runs[i].invalidates ? runs[i].count : 0;
+
+            g_test_message("0x%" PRIx64 " after %s", bad[b], runs[i].name);
+            setup_again();
+            commands(runs[i].before, runs[i].count);
+            commands(bad[b], 1);
+            commands(TLBI, 3);
+            commands(SYNC, 1);
+            guest_kick(f);
+            assert_error(runs[i].count, ERR_ILL);
+            g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, 1);
+            /* What stands before it is done, what follows is not. */
+            g_assert_cmpuint(invalidations(), ==, done);
+            overwrite(runs[i].count, SYNC);
+            acknowledge();
+            assert_done();
+            g_assert_cmpuint(invalidations(), ==, done + 3);
+        }
+    }
+}
+
+static void test_nothing_is_consumed_while_in_error(void)
+{
+    run(ILLEGAL);
+    for (unsigned i = 0; i < 5; i++) {
+        run(TLBI);
+        assert_error(0, ERR_ILL);
+    }
+    /* Nor by switching off and on, which acknowledges nothing. */
+    guest_write(f, A_CR0, 0x5);
+    guest_write(f, A_CR0, 0xd);
+    assert_error(0, ERR_ILL);
+    g_assert_cmpuint(invalidations(), ==, 0);
+    g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, 1);
+}
+
+static void test_acknowledgement_alone_restarts(void)
+{
+    run(ILLEGAL);
+    commands(TLBI, 2);
+    guest_kick(f);
+    /* Legal now, and waiting. */
+    overwrite(0, SYNC);
+    guest_kick(f);
+    assert_error(0, ERR_ILL);
+    g_assert_cmpuint(invalidations(), ==, 0);
+    acknowledge();
+    assert_done();
+    g_assert_cmpuint(invalidations(), ==, 2);
+}
+
+static void test_command_that_stays_bad_is_an_error_again(void)
+{
+    run(ILLEGAL);
+    for (unsigned i = 1; i < 5; i++) {
+        assert_error(0, ERR_ILL);
+        g_assert_cmphex(guest_read(f, A_GERROR), ==, i % 2 ? CMDQ_ERR : 0);
+        g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, i);
+        acknowledge();
+    }
+    g_assert_cmpuint(fixture_count_reports(f, "illegal command at index 0"),
+                     ==, 1);
+}
+
+static void start_at(uint64_t base, unsigned log2)
+{
+    guest_write(f, A_CR0, 0);
+    guest_write64(f, A_CMDQ_BASE, base | log2);
+    guest_write(f, A_CMDQ_PROD, 0);
+    guest_write(f, A_CMDQ_CONS, 0);
+    f->cmdq_prod = 0;
+    f->log2_cmdq = log2;
+    guest_write(f, A_CR0, 0xd);
+}
+
+static void test_bad_base_is_an_abort(void)
+{
+    start_at(GUEST_NOWHERE, 4);
+    g_assert_false(error_is_active());
+    run(TLBI);
+    assert_error(0, ERR_ABT);
+    g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, 1);
+    acknowledge();
+    assert_error(0, ERR_ABT);
+    g_assert_cmpuint(invalidations(), ==, 0);
+    g_assert_cmpuint(fixture_count_reports(f, "cannot be fetched"), ==, 1);
+}
+
+/* 512 entries, the first 256 of which are in memory. */
+static void test_queue_that_leaves_memory(void)
+{
+    GuestMemRegion region = { .gpa = GUEST_CMDQ, .size = 0x1000,
+                              .hva = f->ram + (GUEST_CMDQ - GUEST_RAM) };
+    g_autoptr(GError) error = NULL;
+
+    guest_mem_set_regions(f->mem, &region, 1, &error);
+    g_assert_no_error(error);
+    commands(TLBI, 260);
+    guest_kick(f);
+    assert_error(256, ERR_ABT);
+    g_assert_cmpuint(invalidations(), ==, 256);
+}
+
+static void test_host_errors(void)
+{
+    static const struct {
+        int err;
+        unsigned code;
+    } cases[] = {
+        { EIO, ERR_ILL }, { ENOMEM, ERR_ABT }, { EINVAL, ERR_ABT },
+        { ENODEV, ERR_ABT },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        EmulFailure failure = {
+            .call = EMUL_CALL_IOCTL, .request = IOMMU_HWPT_INVALIDATE,
+            .nth = 2, .times = 1, .err = cases[i].err,
+        };
+
+        setup_again();
+        emul_set_failure(f->host, &failure);
+        commands(TLBI, 2);
+        commands(SYNC_IRQ, 1);
+        commands(TLBI, 4);      /* the second batch */
+        commands(SYNC_IRQ, 1);
+        guest_kick(f);
+        assert_error(3, cases[i].code);
+        g_assert_cmpuint(invalidations(), ==, 2);
+        g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 1);
+        g_assert_cmpuint(fixture_count_reports(f, g_strerror(cases[i].err)),
+                         ==, cases[i].code == ERR_ABT);
+        acknowledge();
+        assert_done();
+        g_assert_cmpuint(invalidations(), ==, 6);
+        g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 2);
+    }
+}
+
+/* The host stops in the middle of a batch: at each place in turn. */
+static void test_host_refuses_one_of_a_batch(void)
+{
+    static const unsigned places[] = { 0, 1, 2, 9, 127, 128, 129, 200, 299 };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        setup_again();
+        commands(TLBI, places[i]);
+        commands(HOST_REFUSES, 1);
+        commands(TLBI, 299 - places[i]);
+        commands(SYNC_IRQ, 1);
+        guest_kick(f);
+        assert_error(places[i], ERR_ILL);
+        g_assert_cmpuint(invalidations(), ==, places[i]);
+        g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 0);
+        overwrite(places[i], SYNC);
+        acknowledge();
+        assert_done();
+        g_assert_cmpuint(invalidations(), ==, 299);
+        g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 1);
+    }
+}
+
+/* The table must be left as it is if invalidations before it fail. */
+static void test_failed_invalidation_stops_cfgi_ste(void)
+{
+    const EmulFailure count_attaches = {
+        .call = EMUL_CALL_IOCTL, .request = VFIO_DEVICE_ATTACH_IOMMUFD_PT,
+        .nth = UINT64_MAX,
+    };
+
+    emul_set_failure(f->host, &count_attaches);
+    commands(HOST_REFUSES, 1);
+    commands(CFGI_STE, 1);
+    guest_kick(f);
+    assert_error(0, ERR_ILL);
+    g_assert_cmpuint(emul_get_calls_counted(f->host), ==, 0);
+    overwrite(0, SYNC);
+    acknowledge();
+    assert_done();
+    g_assert_cmpuint(emul_get_calls_counted(f->host), ==, 1);
+}
+
+static uint32_t cons_at_interrupt;
+
+static void note_cons(void *opaque)
+{
+    cons_at_interrupt = smmuv3_from(f->viommu)->reg[R_CMDQ_CONS];
+}
+
+static void test_error_code_is_there_before_the_interrupt(void)
+{
+    f->irq.raised = note_cons;
+    commands(TLBI, 4);
+    commands(ILLEGAL, 1);
+    guest_kick(f);
+    g_assert_cmphex(cons_at_interrupt, ==, ERR_ILL << 24 | 4);
+}
+
+/* Neither hides the other. */
+static void test_two_failures_of_one_cr0_write(void)
+{
+    const EmulFailure failure = {
+        .call = EMUL_CALL_IOCTL, .request = IOMMU_VEVENTQ_ALLOC,
+        .nth = 1, .err = ENOMEM,
+    };
+
+    guest_write(f, A_CR0, 0);
+    guest_write64(f, A_CMDQ_BASE, GUEST_NOWHERE | 4);
+    guest_write(f, A_CMDQ_CONS, 0);
+    guest_write(f, A_CMDQ_PROD, 1);
+    emul_set_failure(f->host, &failure);
+    guest_write(f, A_CR0, 0xd);
+    g_assert_cmphex(guest_read(f, A_CR0ACK), ==, 0xd);
+    assert_error(0, ERR_ABT);
+    g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, 1);
+    g_assert_cmpuint(fixture_count_reports(f, "no host event queue"), ==, 1);
+    g_assert_cmpuint(fixture_count_reports(f, "cannot be fetched"), ==, 1);
+}
+
+int main(int argc, char **argv)
+{
+    static const FixtureTest tests[] = {
+        { test_error_stays_at_the_bad_command,
+          "error-stays-at-the-bad-command" },
+        { test_nothing_is_consumed_while_in_error,
+          "nothing-is-consumed-while-in-error" },
+        { test_acknowledgement_alone_restarts,
+          "acknowledgement-alone-restarts" },
+        { test_command_that_stays_bad_is_an_error_again,
+          "command-that-stays-bad-is-an-error-again" },
+        { test_bad_base_is_an_abort, "bad-base-is-an-abort" },
+        { test_queue_that_leaves_memory, "queue-that-leaves-memory" },
+        { test_host_errors, "host-errors" },
+        { test_host_refuses_one_of_a_batch, "host-refuses-one-of-a-batch" },
+        { test_failed_invalidation_stops_cfgi_ste,
+          "failed-invalidation-stops-cfgi-ste" },
+        { test_error_code_is_there_before_the_interrupt,
+          "error-code-is-there-before-the-interrupt" },
+        { test_two_failures_of_one_cr0_write,
+          "two-failures-of-one-cr0-write" },
+    };
+
+    return fixture_main(argc, argv, "/smmuv3/cmdq-error", tests,
+                        G_N_ELEMENTS(tests), setup, teardown);
+}

@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Where a device's traffic goes: from STEs to HWPTs (IHI 0070 G.b, 3.3, 5.2),
+ * and what moves whom when. Where an STE is: test-smmuv3-strtab.c.
+ */
+#include "fixture.h"
+
+#include "base/rcu.h"
+#include "host/emul-internal.h"
+#include "hw/arm/smmuv3-internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#define SID 0x10
+
+#define STE_V UINT64_C(1)
+#define CONFIG(n) ((uint64_t)(n) << 1)
+#define ABORT_STE (STE_V | CONFIG(0))
+#define BYPASS_STE (STE_V | CONFIG(4))
+#define S1_STE (STE_V | CONFIG(5) | UINT64_C(0x12345000))
+#define S1STALLD BIT(27)
+#define EATS(n) ((uint64_t)(n) << 28)
+
+static Fixture *f;
+static VfioDevice *device;
+
+static void setup_with(const Smmuv3Properties *props)
+{
+    f = fixture_new(props, false);
+    fixture_capture_reports(f);
+    device = fixture_plug(f, SID);
+}
+
+static void setup(void)
+{
+    setup_with(NULL);
+}
+
+static void teardown(void)
+{
+    fixture_free(f);
+}
+
+typedef enum Place { ABORT, BYPASS, STAGE1, ELSEWHERE } Place;
+
+static ViommuDevice *find(uint32_t sid)
+{
+    DeviceEntry *entry;
+
+    rcu_section_enter();
+    entry = device_map_find_virt(f->viommu->devices, sid);
+    rcu_section_leave();
+    g_assert_nonnull(entry);
+    return caa_container_of(entry, ViommuDevice, entry);
+}
+
+/* What the host has @dev attached to, and its STE if that is nested. */
+static uint32_t attached_to(VfioDevice *dev, uint64_t ste[2])
+{
+    EmulHost *host = emul_host(f->host);
+    EmulDevice *emulated;
+    uint32_t id;
+
+    lock_acquire(&host->lock);
+    emulated = (EmulDevice *)emul_object_find_locked(
+        host, vfio_device_get_dev_id(dev), EMUL_DEVICE);
+    g_assert_nonnull(emulated->pt);
+    g_assert_cmpint(emulated->pt->type, ==, EMUL_NESTED);
+    id = emulated->pt->id;
+    ste[0] = ((EmulNested *)emulated->pt)->ste[0];
+    ste[1] = ((EmulNested *)emulated->pt)->ste[1];
+    lock_release(&host->lock);
+    return id;
+}
+
+static Place place_of(uint32_t sid)
+{
+    const Smmuv3Host *shared = &smmuv3_from(f->viommu)->host;
+    ViommuDevice *dev = find(sid);
+    uint64_t ste[2];
+    uint32_t id = attached_to(dev->vfio, ste);
+
+    if (dev->hwpt_id != 0) {
+        g_assert_cmpuint(dev->hwpt_id, ==, id);
+        g_assert_cmphex(ste[0] & 0xf, ==, STE_V | CONFIG(5));
+        return STAGE1;
+    }
+    if (id == shared->abort_id) {
+        g_assert_cmphex(ste[0] & 1, ==, 0);
+        return ABORT;
+    }
+    if (id == shared->bypass_id) {
+        g_assert_cmphex(ste[0], ==, BYPASS_STE);
+        return BYPASS;
+    }
+    return ELSEWHERE;
+}
+
+static uint64_t objects(void)
+{
+    return emul_get_stats(f->host).objects;
+}
+
+static void cfgi_ste(uint32_t sid)
+{
+    guest_command(f, 0x03 | (uint64_t)sid << 32, 1);
+    guest_kick(f);
+    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, f->cmdq_prod);
+}
+
+static void set_ste(uint32_t sid, uint64_t word0, uint64_t word1)
+{
+    guest_set_ste(f, sid, word0, word1);
+    cfgi_ste(sid);
+}
+
+/* From now on count the ioctls of kind @request, without failing any. */
+static void count_calls(unsigned long request)
+{
+    const EmulFailure failure = {
+        .call = EMUL_CALL_IOCTL, .request = request, .nth = UINT64_MAX,
+    };
+
+    emul_set_failure(f->host, &failure);
+}
+
+static void fail_calls(unsigned long request, unsigned nth, unsigned times,
+                       int err)
+{
+    const EmulFailure failure = {
+        .call = EMUL_CALL_IOCTL, .request = request, .nth = nth,
+        .times = times, .err = err,
+    };
+
+    emul_set_failure(f->host, &failure);
+}
+
+static void test_disabled_follows_gbpa(void)
+{
+    const uint32_t abort_bit = FIELD_MASK(GBPA, ABORT);
+    const uint32_t update = FIELD_MASK(GBPA, UPDATE);
+
+    g_assert_cmpint(place_of(SID), ==, BYPASS);
+    guest_write(f, A_GBPA, abort_bit);
+    g_assert_cmpint(place_of(SID), ==, BYPASS);
+    guest_write(f, A_GBPA, abort_bit | update);
+    g_assert_cmpint(place_of(SID), ==, ABORT);
+    guest_write(f, A_GBPA, 0);
+    g_assert_cmpint(place_of(SID), ==, ABORT);
+    guest_write(f, A_GBPA, update);
+    g_assert_cmpint(place_of(SID), ==, BYPASS);
+}
+
+static void test_enabled_ignores_gbpa(void)
+{
+    guest_start(f, 4, 4);
+    set_ste(SID, S1_STE, 0);
+    count_calls(0);
+    guest_write(f, A_GBPA, FIELD_MASK(GBPA, ABORT) | FIELD_MASK(GBPA, UPDATE));
+    g_assert_cmpuint(emul_get_calls_counted(f->host), ==, 0);
+    g_assert_cmpint(place_of(SID), ==, STAGE1);
+    /* It counts once SMMUEN is 0. */
+    guest_write(f, A_CR0, 0xc);
+    g_assert_cmpint(place_of(SID), ==, ABORT);
+    guest_write(f, A_CR0, 0xd);
+    g_assert_cmpint(place_of(SID), ==, STAGE1);
+}
+
+static void test_smmuen_switches_all(void)
+{
+    fixture_plug(f, SID + 1);
+    fixture_plug(f, SID + 2);
+    guest_start(f, 4, 4);
+    guest_write(f, A_CR0, 0xc);
+    guest_set_ste(f, SID, S1_STE, 0);
+    guest_set_ste(f, SID + 1, ABORT_STE, 0);
+    guest_set_ste(f, SID + 2, BYPASS_STE, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t before = objects();
+
+        guest_write(f, A_CR0, 0xd);
+        g_assert_cmpint(place_of(SID), ==, STAGE1);
+        g_assert_cmpint(place_of(SID + 1), ==, ABORT);
+        g_assert_cmpint(place_of(SID + 2), ==, BYPASS);
+        g_assert_cmpuint(objects(), ==, before + 1);
+        guest_write(f, A_CR0, 0xc);
+        g_assert_cmpint(place_of(SID), ==, BYPASS);
+        g_assert_cmpint(place_of(SID + 1), ==, BYPASS);
+        g_assert_cmpuint(objects(), ==, before);
+    }
+}
+
+/* An STE, the place that it sends its device to, and what the host is told. */
+typedef struct SteCase {
+    uint64_t word0, word1;
+    Place place;
+    uint64_t host0, host1;
+    bool warns;
+} SteCase;
+
+static void check_ste_cases(const Smmuv3Properties *props,
+                            const SteCase *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t ste[2];
+
+        g_test_message("0x%" PRIx64 " 0x%" PRIx64, cases[i].word0,
+                       cases[i].word1);
+        teardown();
+        setup_with(props);
+        guest_start(f, 4, 4);
+        set_ste(SID, cases[i].word0, cases[i].word1);
+        g_assert_cmpint(place_of(SID), ==, cases[i].place);
+        if (cases[i].place == STAGE1) {
+            attached_to(device, ste);
+            g_assert_cmphex(ste[0], ==, cases[i].host0);
+            g_assert_cmphex(ste[1], ==, cases[i].host1);
+        }
+        g_assert_cmpuint(fixture_count_reports(f, "STE of StreamID 0x10 is "
+                                               "illegal"), ==, cases[i].warns);
+    }
+}
+
+static void test_ste_says_where(void)
+{
+    static const SteCase cases[] = {
+        { .word0 = 0, .place = ABORT },
+        { .word0 = CONFIG(4), .place = ABORT },         /* V=0 */
+        { .word0 = S1_STE & ~STE_V, .place = ABORT },
+        { .word0 = STE_V | CONFIG(0), .place = ABORT },
+        { .word0 = STE_V | CONFIG(1), .place = ABORT },
+        { .word0 = STE_V | CONFIG(2), .place = ABORT },
+        { .word0 = STE_V | CONFIG(3), .place = ABORT },
+        { .word0 = STE_V | CONFIG(4), .place = BYPASS },
+        { .word0 = STE_V | CONFIG(6), .place = ABORT, .warns = true },
+        { .word0 = STE_V | CONFIG(7), .place = ABORT, .warns = true },
+        /* Stage 1 fields do not count without stage 1. */
+        { .word0 = ~CONFIG(7) | CONFIG(4), .word1 = UINT64_MAX,
+          .place = BYPASS },
+        { .word0 = ~CONFIG(7) | CONFIG(2), .word1 = UINT64_MAX,
+          .place = ABORT },
+        { .word0 = S1_STE, .place = STAGE1, .host0 = S1_STE,
+          .host1 = S1STALLD },
+        /* Only what the host takes; S1CDMax is 0 without substreams. */
+        { .word0 = (~CONFIG(7) & ~BIT_RANGE(59, 5)) | CONFIG(5),
+          .word1 = ~S1STALLD & ~EATS(3), .place = STAGE1,
+          .host0 = UINT64_C(0x000ffffffffffffb), .host1 = S1STALLD | 0xff },
+        { .word0 = S1_STE, .word1 = S1STALLD, .place = ABORT, .warns = true },
+        { .word0 = S1_STE | BIT(59), .place = ABORT, .warns = true },
+        /* EATS is for SMMUs with ATS. */
+        { .word0 = S1_STE, .word1 = EATS(1), .place = STAGE1, .host0 = S1_STE,
+          .host1 = S1STALLD },
+        { .word0 = S1_STE, .word1 = EATS(3), .place = STAGE1, .host0 = S1_STE,
+          .host1 = S1STALLD },
+    };
+
+    check_ste_cases(NULL, cases, G_N_ELEMENTS(cases));
+}
+
+static void test_ste_with_ats_and_substreams(void)
+{
+    static const SteCase cases[] = {
+        { .word0 = S1_STE, .word1 = EATS(0), .place = STAGE1, .host0 = S1_STE,
+          .host1 = S1STALLD },
+        { .word0 = S1_STE, .word1 = EATS(1), .place = STAGE1, .host0 = S1_STE,
+          .host1 = S1STALLD | EATS(1) },
+        { .word0 = S1_STE, .word1 = EATS(2), .place = ABORT, .warns = true },
+        { .word0 = S1_STE, .word1 = EATS(3), .place = ABORT, .warns = true },
+        { .word0 = S1_STE | UINT64_C(16) << 59 | 2 << 4, .word1 = 2,
+          .place = STAGE1, .host0 = S1_STE | UINT64_C(16) << 59 | 2 << 4,
+          .host1 = S1STALLD | 2 },
+        { .word0 = S1_STE | UINT64_C(17) << 59, .place = ABORT,
+          .warns = true },
+        { .word0 = S1_STE | UINT64_C(31) << 59, .place = ABORT,
+          .warns = true },
+    };
+    Smmuv3Properties props = SMMUV3_PROPERTIES_DEFAULT;
+
+    props.ats = true;
+    props.ssid_bits = 16;
+    check_ste_cases(&props, cases, G_N_ELEMENTS(cases));
+}
+
+static const HostIommuOps *real_ops;
+
+/* A host whose SMMU cannot stall: STALL_MODEL 1. */
+static int no_stall_ioctl(HostIommu *host, int fd, unsigned long request,
+                          void *arg)
+{
+    int ret = real_ops->ioctl(host, fd, request, arg);
+
+    if (ret == 0 && request == IOMMU_GET_HW_INFO) {
+        const struct iommu_hw_info *cmd = arg;
+        struct iommu_hw_info_arm_smmuv3 *info =
+            (void *)(uintptr_t)cmd->data_uptr;
+
+        info->idr[0] = FIELD_SET(info->idr[0], IDR0, STALL_MODEL, 1);
+    }
+    return ret;
+}
+
+static void test_s1stalld_only_where_the_host_can_stall(void)
+{
+    static HostIommuOps ops;
+    uint64_t ste[2];
+
+    fixture_unplug(f, device, SID);
+    real_ops = f->host->ops;
+    ops = *real_ops;
+    ops.ioctl = no_stall_ioctl;
+    f->host->ops = &ops;
+    device = fixture_plug(f, SID);
+    guest_start(f, 4, 4);
+    set_ste(SID, S1_STE, 3);
+    g_assert_cmpint(place_of(SID), ==, STAGE1);
+    attached_to(device, ste);
+    g_assert_cmphex(ste[1], ==, 3);
+}
+
+/* Nothing follows a table before it is told to. */
+static void test_change_without_cfgi_has_no_effect(void)
+{
+    guest_start(f, 4, 4);
+    count_calls(0);
+    guest_set_ste(f, SID, S1_STE, 0);
+    guest_command(f, 0x05 | (uint64_t)SID << 32, 0);    /* CFGI_CD */
+    guest_command(f, 0x46, 0);
+    guest_kick(f);
+    g_assert_cmpint(place_of(SID), ==, BYPASS);
+    cfgi_ste(SID);
+    g_assert_cmpint(place_of(SID), ==, STAGE1);
+}
+
+static void test_every_move_leaves_one_hwpt_at_most(void)
+{
+    static const uint64_t stes[] = { ABORT_STE, BYPASS_STE, S1_STE,
+                                     S1_STE + 0x1000, 0 };
+    uint64_t before;
+
+    guest_start(f, 4, 4);
+    before = objects();
+    for (size_t i = 0; i < G_N_ELEMENTS(stes); i++) {
+        for (size_t j = 0; j < G_N_ELEMENTS(stes); j++) {
+            set_ste(SID, stes[i], 0);
+            set_ste(SID, stes[j], 0);
+            g_assert_cmpuint(objects(), ==, before +
+                             ((stes[j] & CONFIG(7)) == CONFIG(5)));
+        }
+    }
+}
+
+/* All devices of 0 to 255 whose block the command names, and no other. */
+static void test_cfgi_names_whom_it_moves(void)
+{
+    static const uint32_t sids[] = { 0, 1, 2, 3, 4, 7, 8, 15, 16, 17, 31, 64,
+                                     127, 128, 255 };
+    static const struct {
+        unsigned op;
+        uint32_t sid;
+        unsigned range;
+        uint32_t first, last;
+    } cases[] = {
+        { 0x03, 3, 0, 3, 3 }, { 0x03, 17, 31, 17, 17 }, { 0x03, 5, 0, 1, 0 },
+        { 0x04, 0, 0, 0, 1 }, { 0x04, 3, 0, 2, 3 }, { 0x04, 3, 1, 0, 3 },
+        { 0x04, 16, 2, 16, 23 }, { 0x04, 20, 3, 16, 31 },
+        { 0x04, 255, 6, 128, 255 }, { 0x04, 77, 7, 0, 255 },
+        { 0x04, 200, 15, 0, 255 }, { 0x04, 0x100, 7, 1, 0 },
+        { 0x04, 0, 30, 0, 255 }, { 0x04, UINT32_C(1) << 31, 30, 1, 0 },
+        { 0x04, 0, 31, 0, 255 }, { 0x04, UINT32_MAX, 31, 0, 255 },
+    };
+
+    fixture_unplug(f, device, SID);
+    for (size_t i = 0; i < G_N_ELEMENTS(sids); i++) {
+        fixture_plug(f, sids[i]);
+    }
+    for (size_t c = 0; c < G_N_ELEMENTS(cases); c++) {
+        unsigned moved = 0;
+
+        guest_start(f, 4, 4);   /* all bypass again */
+        for (uint32_t sid = 0; sid < 256; sid++) {
+            guest_set_ste(f, sid, S1_STE, 0);
+        }
+        count_calls(IOMMU_HWPT_ALLOC);
+        guest_command(f, cases[c].op | (uint64_t)cases[c].sid << 32,
+                      cases[c].range);
+        guest_kick(f);
+        for (size_t i = 0; i < G_N_ELEMENTS(sids); i++) {
+            bool named = sids[i] >= cases[c].first &&
+                         sids[i] <= cases[c].last;
+
+            g_assert_cmpint(place_of(sids[i]), ==, named ? STAGE1 : BYPASS);
+            moved += named;
+        }
+        g_assert_cmpuint(emul_get_calls_counted(f->host), ==, moved);
+    }
+}
+
+static void test_host_refuses_an_hwpt(void)
+{
+    static const int errors[] = { EIO, ENOMEM, EINVAL, ENOSPC };
+
+    guest_start(f, 4, 4);
+    for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
+        uint64_t before;
+
+        set_ste(SID, BYPASS_STE, 0);
+        before = objects();
+        set_ste(SID, S1_STE, 0);
+        fail_calls(IOMMU_HWPT_ALLOC, 1, 1, errors[i]);
+        set_ste(SID, S1_STE + 0x1000, 0);
+        g_assert_cmpint(place_of(SID), ==, ABORT);
+        g_assert_cmpuint(objects(), ==, before);
+        g_assert_cmpuint(fixture_count_reports(f, "StreamID 0x10: "), ==,
+                         i + 1);
+        g_assert_cmpuint(fixture_count_reports(f, g_strerror(errors[i])), ==,
+                         1);
+        g_assert_cmphex(guest_read(f, A_GERROR), ==, 0);
+        cfgi_ste(SID);
+        g_assert_cmpint(place_of(SID), ==, STAGE1);
+        g_assert_cmpuint(objects(), ==, before + 1);
+    }
+}
+
+static void test_host_refuses_an_attach(void)
+{
+    uint64_t before;
+
+    guest_start(f, 4, 4);
+    before = objects();
+    fail_calls(VFIO_DEVICE_ATTACH_IOMMUFD_PT, 1, 1, EBUSY);
+    set_ste(SID, S1_STE, 0);
+    g_assert_cmpint(place_of(SID), ==, ABORT);
+    g_assert_cmpuint(objects(), ==, before);
+    cfgi_ste(SID);
+    g_assert_cmpint(place_of(SID), ==, STAGE1);
+}
+
+/* Not even to the abort HWPT: it stays where it is, and nothing leaks. */
+static void test_host_refuses_every_attach(void)
+{
+    uint64_t before;
+
+    guest_start(f, 4, 4);
+    set_ste(SID, S1_STE, 0);
+    before = objects();
+    fail_calls(VFIO_DEVICE_ATTACH_IOMMUFD_PT, 1, 0, EBUSY);
+    set_ste(SID, S1_STE + 0x1000, 0);
+    g_assert_cmpint(place_of(SID), ==, STAGE1);
+    g_assert_cmpuint(objects(), ==, before);
+    g_assert_cmpuint(fixture_count_reports(f, g_strerror(EBUSY)), ==, 2);
+    fail_calls(0, 0, 0, 0);
+    set_ste(SID, BYPASS_STE, 0);
+    g_assert_cmpint(place_of(SID), ==, BYPASS);
+    g_assert_cmpuint(objects(), ==, before - 1);
+}
+
+static void test_one_failure_does_not_stop_the_others(void)
+{
+    unsigned stage1 = 0;
+
+    for (uint32_t i = 1; i < 5; i++) {
+        fixture_plug(f, SID + i);
+    }
+    guest_start(f, 4, 4);
+    for (uint32_t i = 0; i < 5; i++) {
+        guest_set_ste(f, SID + i, S1_STE, 0);
+    }
+    fail_calls(IOMMU_HWPT_ALLOC, 3, 1, ENOMEM);
+    guest_command(f, 0x04, 31);
+    guest_kick(f);
+    for (uint32_t i = 0; i < 5; i++) {
+        stage1 += place_of(SID + i) == STAGE1;
+        g_assert_cmpint(place_of(SID + i), !=, BYPASS);
+    }
+    g_assert_cmpuint(stage1, ==, 4);
+}
+
+static void test_hot_plug_follows_the_table(void)
+{
+    static const struct {
+        uint64_t ste;
+        Place place;
+    } cases[] = {
+        { ABORT_STE, ABORT }, { BYPASS_STE, BYPASS }, { S1_STE, STAGE1 },
+        { 0, ABORT },
+    };
+
+    guest_start(f, 4, 4);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint32_t sid = 0x20 + i;
+
+        guest_set_ste(f, sid, cases[i].ste, 0);
+        fixture_plug(f, sid);
+        g_assert_cmpint(place_of(sid), ==, cases[i].place);
+    }
+    /* Beyond the table, without any translation, and the first of all. */
+    fixture_plug(f, 0x100);
+    g_assert_cmpint(place_of(0x100), ==, ABORT);
+    guest_write(f, A_CR0, 0xc);
+    fixture_plug(f, 0x101);
+    g_assert_cmpint(place_of(0x101), ==, BYPASS);
+}
+
+static void test_unplug_destroys_its_hwpt(void)
+{
+    uint64_t before;
+
+    guest_start(f, 4, 4);
+    before = objects();
+    guest_set_ste(f, SID + 1, S1_STE, 0);
+    fixture_unplug(f, fixture_plug(f, SID + 1), SID + 1);
+    g_assert_cmpuint(objects(), ==, before);
+    set_ste(SID, S1_STE, 0);
+    fixture_unplug(f, device, SID);
+    g_assert_cmpuint(objects(), ==, 0);
+    device = fixture_plug(f, SID);
+    g_assert_cmpint(place_of(SID), ==, STAGE1);
+}
+
+/* Each host call of a plug fails in turn: all or nothing. */
+static void test_plug_that_fails_leaves_nothing(void)
+{
+    VfioDevice *other = fixture_open_device(f);
+    uint64_t before;
+    unsigned nth = 0;
+    bool added;
+
+    guest_start(f, 4, 4);
+    guest_set_ste(f, SID + 1, S1_STE, 0);
+    before = objects();
+    do {
+        g_autoptr(GError) error = NULL;
+
+        fail_calls(0, ++nth, 1, ENOMEM);
+        added = viommu_add_device(f->viommu, other, SID + 1, &error);
+        g_assert_cmpint(added, ==, error == NULL);
+        fail_calls(0, 0, 0, 0);
+        g_assert_cmpuint(objects(), ==, before + (added ? 2 : 0));
+    } while (!added);
+    /* vDEVICE, HWPT and attach could fail. */
+    g_assert_cmpuint(nth, ==, 4);
+    g_assert_cmpint(place_of(SID + 1), ==, STAGE1);
+}
+
+static void test_first_plug_that_fails_leaves_nothing(void)
+{
+    unsigned nth = 0;
+    bool added;
+
+    fixture_unplug(f, device, SID);
+    guest_start(f, 4, 4);
+    guest_set_ste(f, SID, S1_STE, 0);
+    device = fixture_open_device(f);
+    do {
+        g_autoptr(GError) error = NULL;
+
+        fail_calls(0, ++nth, 1, EMFILE);
+        added = viommu_add_device(f->viommu, device, SID, &error);
+        fail_calls(0, 0, 0, 0);
+        if (!added) {
+            g_assert_nonnull(error);
+            g_assert_cmpuint(objects(), ==, 1);     /* the device */
+        }
+    } while (!added);
+    g_assert_cmpuint(nth, ==, 11);
+    g_assert_cmpint(place_of(SID), ==, STAGE1);
+}
+
+static void test_reset_goes_to_bypass(void)
+{
+    uint64_t before = objects();
+
+    guest_start(f, 4, 4);
+    set_ste(SID, S1_STE, 0);
+    viommu_reset(f->viommu);
+    g_assert_cmpint(place_of(SID), ==, BYPASS);
+    g_assert_cmpuint(objects(), ==, before);
+}
+
+static void test_reset_undoes_gbpa(void)
+{
+    guest_write(f, A_GBPA, FIELD_MASK(GBPA, ABORT) | FIELD_MASK(GBPA, UPDATE));
+    g_assert_cmpint(place_of(SID), ==, ABORT);
+    viommu_reset(f->viommu);
+    g_assert_cmpint(place_of(SID), ==, BYPASS);
+}
+
+int main(int argc, char **argv)
+{
+    static const FixtureTest tests[] = {
+        { test_disabled_follows_gbpa, "disabled-follows-gbpa" },
+        { test_enabled_ignores_gbpa, "enabled-ignores-gbpa" },
+        { test_smmuen_switches_all, "smmuen-switches-all" },
+        { test_ste_says_where, "ste-says-where" },
+        { test_ste_with_ats_and_substreams, "ste-with-ats-and-substreams" },
+        { test_s1stalld_only_where_the_host_can_stall,
+          "s1stalld-only-where-the-host-can-stall" },
+        { test_change_without_cfgi_has_no_effect,
+          "change-without-cfgi-has-no-effect" },
+        { test_every_move_leaves_one_hwpt_at_most,
+          "every-move-leaves-one-hwpt-at-most" },
+        { test_cfgi_names_whom_it_moves, "cfgi-names-whom-it-moves" },
+        { test_host_refuses_an_hwpt, "host-refuses-an-hwpt" },
+        { test_host_refuses_an_attach, "host-refuses-an-attach" },
+        { test_host_refuses_every_attach, "host-refuses-every-attach" },
+        { test_one_failure_does_not_stop_the_others,
+          "one-failure-does-not-stop-the-others" },
+        { test_hot_plug_follows_the_table, "hot-plug-follows-the-table" },
+        { test_unplug_destroys_its_hwpt, "unplug-destroys-its-hwpt" },
+        { test_plug_that_fails_leaves_nothing,
+          "plug-that-fails-leaves-nothing" },
+        { test_first_plug_that_fails_leaves_nothing,
+          "first-plug-that-fails-leaves-nothing" },
+        { test_reset_goes_to_bypass, "reset-goes-to-bypass" },
+        { test_reset_undoes_gbpa, "reset-undoes-gbpa" },
+    };
+
+    return fixture_main(argc, argv, "/smmuv3/ste", tests, G_N_ELEMENTS(tests),
+                        setup, teardown);
+}
