@@ -136,28 +136,45 @@ static void test_good_records_are_seen(void)
 
 static void test_bad_records_are_found(void)
 {
+    /* Times are relative to the start; @flip is a bit of InputAddr. */
+    static const struct {
+        uint32_t sid;
+        uint64_t counter;
+        int64_t time_ns;
+        uint64_t flip;
+        bool good;
+    } cases[] = {
+        { SID, 5, 0, 0, true },             /* a gap is a loss: fine */
+        { SID, 5, 0, 0, false },            /* twice */
+        { SID, 4, 0, 0, false },            /* out of order */
+        { SID, 6, -1, 0, false },           /* back in time */
+        { SID, 6, DEADLINE_NS, 0, false },  /* not yet */
+        { OTHER_SID, 6, 0, 0, false },      /* another device's pattern */
+        { SID, 6, 0, 1, false },            /* damaged */
+        { SID, 6, 0, 0, true },
+    };
+    uint64_t start_ns;
+    uint64_t good = 0;
     Fixture fixture;
-    GuestSmmuv3Counts counts;
-    EventRecord record = { .sid = SID, .counter = 8,
-                           .time_ns = aio_clock_ns() };
-    uint64_t words[EVENT_RECORD_WORDS];
-    uint64_t now_ns;
 
     fixture_set_up(&fixture, NULL);
-    now_ns = aio_clock_ns();
-    report(&fixture, SID, 5, now_ns);           /* a gap is a loss: fine */
-    report(&fixture, SID, 5, now_ns);           /* twice */
-    report(&fixture, SID, 4, now_ns);           /* out of order */
-    report(&fixture, SID, 6, now_ns - 1);       /* back in time */
-    report(&fixture, SID, 6, now_ns + DEADLINE_NS);     /* not yet */
-    report(&fixture, OTHER_SID, 6, now_ns);     /* another's pattern */
-    event_record_encode(&record, words);
-    words[2] ^= 1;
-    report_words(&fixture, words);              /* damaged */
-    report(&fixture, SID, 6, now_ns);           /* fine again */
-    counts = wait_for(&fixture, 8);
-    g_assert_cmpuint(counts.seen, ==, 2);
-    g_assert_cmpuint(counts.corrupt, ==, 6);
+    start_ns = aio_clock_ns();
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        EventRecord record = {
+            .sid = cases[i].sid, .counter = cases[i].counter,
+            .time_ns = start_ns + cases[i].time_ns,
+        };
+        uint64_t words[EVENT_RECORD_WORDS];
+        GuestSmmuv3Counts counts;
+
+        event_record_encode(&record, words);
+        words[2] ^= cases[i].flip;
+        report_words(&fixture, words);
+        good += cases[i].good;
+        counts = wait_for(&fixture, i + 1);
+        g_assert_cmpuint(counts.seen, ==, good);
+        g_assert_cmpuint(counts.corrupt, ==, i + 1 - good);
+    }
     fixture_tear_down(&fixture);
 }
 
