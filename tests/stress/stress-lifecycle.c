@@ -72,7 +72,7 @@ typedef struct Totals {
     uint64_t busy;
 } Totals;
 
-static gint runs = 60;
+static gint runs = 200;
 static gint64 seed = -1;
 static Totals totals;
 
@@ -436,7 +436,7 @@ static void test_lifecycle(void)
 }
 
 static const GOptionEntry options[] = {
-    { "runs", 0, 0, G_OPTION_ARG_INT, &runs, "Runs (60)", "N" },
+    { "runs", 0, 0, G_OPTION_ARG_INT, &runs, "Runs (200)", "N" },
     { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "First run's seed", "S" },
     G_OPTION_ENTRY_NULL,
 };
