@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the command line refuses, to the letter: each message names the option,
+ * the value and what is accepted.
+ */
+#include "command-line.h"
+
+#include "base/error.h"
+
+#define S "arm-smmuv3,id=s0"
+#define HOST "-object", "iommufd-emulated,id=h0"
+#define ID_HINT                                                          \
+    "\nIdentifiers consist of letters, digits, '-', '.', '_', starting " \
+    "with a letter."
+#define OPTION_HINT                                                     \
+    "\naccepted: -object, -device, -name, -duration, -load, -report, "  \
+    "-quiet, -version, -help"
+#define SMMU_HINT                                                        \
+    "\naccepted: accel, ats, eventq-log2size, id, iothread, msi, oas, "  \
+    "ril, ssidsize"
+
+static const struct {
+    Words words;
+    const char *message;
+} cases[] = {
+    /* options */
+    { { { "-foo" } }, "-foo: invalid option" OPTION_HINT },
+    { { { "--foo" } }, "--foo: invalid option" OPTION_HINT },
+    { { { "---load" } }, "---load: invalid option" OPTION_HINT },
+    { { { "-" } }, "-: invalid option" OPTION_HINT },
+    { { { "--" } }, "--: invalid option" OPTION_HINT },
+    { { { "disk.img" } }, "disk.img: unexpected argument" OPTION_HINT },
+    { { { "" } }, ": unexpected argument" OPTION_HINT },
+    { { { "-load" } }, "-load: requires an argument" },
+    { { { "-quiet", "--device" } }, "--device: requires an argument" },
+    { { { "--load=5" } }, "--load=5: invalid option" OPTION_HINT },
+    /* types */
+    { { { "-object", "foo" } },
+      "-object foo: Parameter 'qom-type' does not accept value 'foo'\n"
+      "accepted: iommufd-emulated, iothread" },
+    { { { "-object", "arm-smmuv3,id=a" } },
+      "-object arm-smmuv3,id=a: Parameter 'qom-type' does not accept "
+      "value 'arm-smmuv3'\naccepted: iommufd-emulated, iothread" },
+    { { { "-device", "foo" } },
+      "-device foo: 'foo' is not a valid device model name\n"
+      "accepted: arm-smmuv3, emulated-pci" },
+    { { { "--device", "foo,help" } },
+      "-device foo,help: 'foo' is not a valid device model name\n"
+      "accepted: arm-smmuv3, emulated-pci" },
+    { { { "-device", "" } }, "-device : Parameter 'driver' is missing" },
+    { { { "-device", "id=x" } },
+      "-device id=x: Parameter 'driver' is missing" },
+    { { { "-object", "id=x" } },
+      "-object id=x: Parameter 'qom-type' is missing" },
+    { { { "-device", "x,driver" } },
+      "-device x,driver: Parameter 'driver' is missing" },
+    /* ids */
+    { { { "-device", "arm-smmuv3" } },
+      "-device arm-smmuv3: Parameter 'id' is missing" },
+    { { { "-object", "iothread" } },
+      "-object iothread: Parameter 'id' is missing" },
+    { { { "-object", "iothread,id=" } },
+      "-object iothread,id=: Parameter 'id' expects an identifier"
+      ID_HINT },
+    { { { "-object", "iothread,id=1a" } },
+      "-object iothread,id=1a: Parameter 'id' expects an identifier"
+      ID_HINT },
+    { { { "-device", "arm-smmuv3,id=a/b" } },
+      "-device arm-smmuv3,id=a/b: Parameter 'id' expects an identifier"
+      ID_HINT },
+    { { { "-device", "arm-smmuv3,id=a,,b" } },
+      "-device arm-smmuv3,id=a,,b: Parameter 'id' expects an identifier"
+      ID_HINT },
+    { { { "-object", "iothread,id=a", "-object", "iothread,id=a" } },
+      "-object iothread,id=a: Duplicate ID 'a' for object" },
+    { { { "-object", "iothread,id=a", "-object",
+          "iommufd-emulated,id=a" } },
+      "-object iommufd-emulated,id=a: Duplicate ID 'a' for object" },
+    { { { "-device", S, "-device", S ",ats=on" } },
+      "-device " S ",ats=on: Duplicate ID 's0' for device" },
+    { { { "-object", "iothread,id=s0-iothread", "-device", S } },
+      "-device " S ": Duplicate ID 's0-iothread' for object\n"
+      "without iothread= it makes an iothread of that name" },
+    /* keys */
+    { { { "-device", S ",foo=1" } },
+      "-device " S ",foo=1: Property 'arm-smmuv3.foo' not found"
+      SMMU_HINT },
+    { { { "-device", S ",foo" } },
+      "-device " S ",foo: Property 'arm-smmuv3.foo' not found" SMMU_HINT },
+    { { { "-device", S ",=1" } },
+      "-device " S ",=1: Property 'arm-smmuv3.' not found" SMMU_HINT },
+    { { { "-object", "iothread,id=a,poll-weight=1" } },
+      "-object iothread,id=a,poll-weight=1: Property "
+      "'iothread.poll-weight' not found\n"
+      "accepted: id, poll-grow, poll-max-ns, poll-shrink" },
+    { { { "-object", "iothread,id=a,poll-grow" } },
+      "-object iothread,id=a,poll-grow: Expected '=' after parameter "
+      "'poll-grow'" },
+    /* booleans */
+    { { { "-device", S ",msi=maybe" } },
+      "-device " S ",msi=maybe: Parameter 'msi' expects 'on' or 'off'" },
+    { { { "-device", S ",msi=" } },
+      "-device " S ",msi=: Parameter 'msi' expects 'on' or 'off'" },
+    { { { "-device", S ",msi=auto" } },
+      "-device " S ",msi=auto: Parameter 'msi' expects 'on' or 'off'" },
+    { { { "-device", S ",msi=ON" } },
+      "-device " S ",msi=ON: Parameter 'msi' expects 'on' or 'off'" },
+    { { { "-device", S ",ats=1" } },
+      "-device " S ",ats=1: Parameter 'ats' expects 'on', 'off' or "
+      "'auto'" },
+    { { { "-device", S ",accel=off" } },
+      "-device " S ",accel=off: Property 'arm-smmuv3.accel' doesn't take "
+      "value 'off'\naccel takes 'on': stage 1 is always run by the host" },
+    /* numbers */
+    { { { "-object", "iothread,id=a,poll-max-ns=x" } },
+      "-object iothread,id=a,poll-max-ns=x: Parameter 'poll-max-ns' "
+      "expects a number from 0 to 9223372036854775807" },
+    { { { "-object", "iothread,id=a,poll-max-ns=-1" } },
+      "-object iothread,id=a,poll-max-ns=-1: poll-max-ns value must be in "
+      "range [0, 9223372036854775807]" },
+    { { { "-object", "iothread,id=a,poll-grow=9223372036854775808" } },
+      "-object iothread,id=a,poll-grow=9223372036854775808: Value "
+      "'9223372036854775808' is too large for parameter 'poll-grow'" },
+    { { { "-object", "iothread,id=a,poll-shrink=1 " } },
+      "-object iothread,id=a,poll-shrink=1 : Parameter 'poll-shrink' "
+      "expects a number from 0 to 9223372036854775807" },
+    { { { "-device", S ",oas=45" } },
+      "-device " S ",oas=45: Property 'arm-smmuv3.oas' doesn't take value "
+      "'45'\noas takes 44, 48 or 'auto'" },
+    { { { "-device", S ",oas=52" } },
+      "-device " S ",oas=52: Property 'arm-smmuv3.oas' doesn't take value "
+      "'52'\noas takes 44, 48 or 'auto'" },
+    { { { "-device", S ",oas=big" } },
+      "-device " S ",oas=big: Parameter 'oas' expects 44, 48 or 'auto'" },
+    { { { "-device", S ",ssidsize=21" } },
+      "-device " S ",ssidsize=21: ssidsize value must be in range "
+      "[0, 20]" },
+    { { { "-device", S ",ssidsize=0x" } },
+      "-device " S ",ssidsize=0x: Parameter 'ssidsize' expects a number "
+      "from 0 to 20, or 'auto'" },
+    { { { "-device", S ",eventq-log2size=20" } },
+      "-device " S ",eventq-log2size=20: eventq-log2size value must be in "
+      "range [0, 19]" },
+    /* links */
+    { { { "-device", S ",iothread=io0" } },
+      "-device " S ",iothread=io0: Device 'io0' not found\n"
+      "iothread takes the id of an iothread" },
+    { { { "-device", S ",iothread=" } },
+      "-device " S ",iothread=: Device '' not found\n"
+      "iothread takes the id of an iothread" },
+    { { { "-device", S, "-device", "arm-smmuv3,id=s1,"
+          "iothread=s0-iothread" } },
+      "-device arm-smmuv3,id=s1,iothread=s0-iothread: Device "
+      "'s0-iothread' not found\niothread takes the id of an iothread" },
+    { { { HOST, "-device", S ",iothread=h0" } },
+      "-device " S ",iothread=h0: Invalid parameter type for 'iothread', "
+      "expected: iothread\n'h0' is an iommufd-emulated" },
+    { { { HOST, "-device", "emulated-pci,id=d0,iommufd=h0,viommu=s0" } },
+      "-device emulated-pci,id=d0,iommufd=h0,viommu=s0: Device 's0' not "
+      "found\nviommu takes the id of an arm-smmuv3" },
+    { { { HOST, "-device", "emulated-pci,id=d0,iommufd=h0" } },
+      "-device emulated-pci,id=d0,iommufd=h0: Parameter 'viommu' is "
+      "missing\nviommu takes the id of an arm-smmuv3" },
+    { { { "-device", S, "-device", "emulated-pci,id=d0,viommu=s0" } },
+      "-device emulated-pci,id=d0,viommu=s0: Parameter 'iommufd' is "
+      "missing\niommufd takes the id of an iommufd-emulated" },
+    { { { "-device", S, "-device",
+          "emulated-pci,id=d0,viommu=s0,iommufd=h9" } },
+      "-device emulated-pci,id=d0,viommu=s0,iommufd=h9: Device 'h9' not "
+      "found\niommufd takes the id of an iommufd-emulated" },
+    { { { HOST, "-device", "emulated-pci,id=d0,viommu=d0,iommufd=h0" } },
+      "-device emulated-pci,id=d0,viommu=d0,iommufd=h0: Invalid parameter "
+      "type for 'viommu', expected: arm-smmuv3\n'd0' is an emulated-pci" },
+    { { { HOST, "-object", "iommufd-emulated,id=h1", "-device", S,
+          "-device", "emulated-pci,id=d0,viommu=s0,iommufd=h0",
+          "-device", "emulated-pci,id=d1,viommu=s0,iommufd=h1" } },
+      "-device emulated-pci,id=d1,viommu=s0,iommufd=h1: Property "
+      "'emulated-pci.iommufd' doesn't take value 'h1'\n"
+      "'d0' behind the same arm-smmuv3 has 'h0'" },
+    { { { HOST, "-device", S,
+          "-device", "emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=7",
+          "-device", "emulated-pci,id=d1,viommu=s0,iommufd=h0,sid=7" } },
+      "-device emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=7: Property "
+      "'emulated-pci.sid' doesn't take value '7'\n"
+      "'d1' behind the same arm-smmuv3 has it" },
+    { { { HOST, "-device",
+          "emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=65536" } },
+      "-device emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=65536: sid "
+      "value must be in range [0, 65535]" },
+    /* settings */
+    { { { "-duration", "x" } },
+      "-duration x: Parameter 'duration' expects a number of seconds, 0 "
+      "to run until interrupted" },
+    { { { "-duration", "" } },
+      "-duration : Parameter 'duration' expects a number of seconds, 0 to "
+      "run until interrupted" },
+    { { { "-duration", "-1" } },
+      "-duration -1: Parameter 'duration' expects a number of seconds, 0 "
+      "to run until interrupted" },
+    { { { "-duration", "1.2.3" } },
+      "-duration 1.2.3: Parameter 'duration' expects a number of seconds, "
+      "0 to run until interrupted" },
+    { { { "-duration", "." } },
+      "-duration .: Parameter 'duration' expects a number of seconds, 0 to "
+      "run until interrupted" },
+    { { { "-duration", "1000000001" } },
+      "-duration 1000000001: Value '1000000001' is too large for parameter "
+      "'duration'\nduration takes at most 1000000000" },
+    { { { "-load", "fast" } },
+      "-load fast: Parameter 'load' expects a number of events per second, "
+      "or 'max'" },
+    { { { "-load", "-5" } },
+      "-load -5: Parameter 'load' expects a number of events per second, "
+      "or 'max'" },
+    { { { "-load", "1000000001" } },
+      "-load 1000000001: Value '1000000001' is too large for parameter "
+      "'load'\nload takes at most 1000000000, or 'max'" },
+    { { { "-load", "99999999999999999999" } },
+      "-load 99999999999999999999: Value '99999999999999999999' is too "
+      "large for parameter 'load'\n"
+      "load takes at most 1000000000, or 'max'" },
+    { { { "-report", "" } },
+      "-report : Parameter 'report' expects a file name, or '-' for "
+      "stdout" },
+    { { { "-name", "a,process=b" } },
+      "-name a,process=b: Invalid parameter 'process'\n"
+      "accepted: guest=NAME" },
+    /* JSON: types are checked, not converted */
+    { { { "-object", "{\"qom-type\":\"iothread\"}" } },
+      "-object {\"qom-type\":\"iothread\"}: Parameter 'id' is missing" },
+    { { { "-object", "{\"id\":\"a\"}" } },
+      "-object {\"id\":\"a\"}: Parameter 'qom-type' is missing" },
+    { { { "-device", "{\"driver\":1}" } },
+      "-device {\"driver\":1}: Invalid parameter type for 'driver', "
+      "expected: string" },
+    { { { "-device", "{\"driver\":\"help\"}" } },
+      "-device {\"driver\":\"help\"}: 'help' is not a valid device model "
+      "name\naccepted: arm-smmuv3, emulated-pci" },
+    { { { "-object", "{\"qom-type\":\"iothread\",\"id\":7}" } },
+      "-object {\"qom-type\":\"iothread\",\"id\":7}: Invalid parameter "
+      "type for 'id', expected: string" },
+    { { { "-object", "{\"qom-type\":\"iothread\",\"id\":\"a\","
+          "\"poll-max-ns\":\"5\"}" } },
+      "-object {\"qom-type\":\"iothread\",\"id\":\"a\","
+      "\"poll-max-ns\":\"5\"}: Invalid parameter type for 'poll-max-ns', "
+      "expected: integer" },
+    { { { "-object", "{\"qom-type\":\"iothread\",\"id\":\"a\","
+          "\"poll-max-ns\":1.5}" } },
+      "-object {\"qom-type\":\"iothread\",\"id\":\"a\","
+      "\"poll-max-ns\":1.5}: Invalid parameter type for 'poll-max-ns', "
+      "expected: integer" },
+    { { { "-object", "{\"qom-type\":\"iothread\",\"id\":\"a\","
+          "\"poll-max-ns\":-2}" } },
+      "-object {\"qom-type\":\"iothread\",\"id\":\"a\","
+      "\"poll-max-ns\":-2}: poll-max-ns value must be in range "
+      "[0, 9223372036854775807]" },
+    { { { "-device", "{\"driver\":\"arm-smmuv3\",\"id\":\"s\","
+          "\"msi\":\"on\"}" } },
+      "-device {\"driver\":\"arm-smmuv3\",\"id\":\"s\",\"msi\":\"on\"}: "
+      "Invalid parameter type for 'msi', expected: boolean" },
+    { { { "-device", "{\"driver\":\"arm-smmuv3\",\"id\":\"s\","
+          "\"msi\":1}" } },
+      "-device {\"driver\":\"arm-smmuv3\",\"id\":\"s\",\"msi\":1}: "
+      "Invalid parameter type for 'msi', expected: boolean" },
+    { { { "-device", "{\"driver\":\"arm-smmuv3\",\"id\":\"s\","
+          "\"iothread\":null}" } },
+      "-device {\"driver\":\"arm-smmuv3\",\"id\":\"s\","
+      "\"iothread\":null}: Invalid parameter type for 'iothread', "
+      "expected: string" },
+    { { { "-device", "{\"driver\":\"arm-smmuv3\",\"id\":\"s\","
+          "\"oas\":[44]}" } },
+      "-device {\"driver\":\"arm-smmuv3\",\"id\":\"s\",\"oas\":[44]}: "
+      "Invalid parameter type for 'oas', expected: integer" },
+    { { { "-device", "{\"driver\":\"arm-smmuv3\",\"id\":\"s\","
+          "\"foo\":{}}" } },
+      "-device {\"driver\":\"arm-smmuv3\",\"id\":\"s\",\"foo\":{}}: "
+      "Property 'arm-smmuv3.foo' not found" SMMU_HINT },
+};
+
+static void test_errors(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Config) config = config_new();
+        g_autoptr(GError) error = NULL;
+        g_autofree char *text = NULL;
+
+        g_assert_cmpint(words_parse(&cases[i].words, config, &text, &error), ==,
+                        OPTIONS_ERROR);
+        g_assert_nonnull(error);
+        g_assert_cmpstr(error->message, ==, cases[i].message);
+        g_assert_true(error->domain == VIOMMU_ERROR);
+        g_assert_null(text);
+    }
+}
+
+/* JSON that does not parse: the reason is the parser's. */
+static void test_malformed_json_names_the_option(void)
+{
+    g_autoptr(Config) config = config_new();
+    g_autoptr(GError) error = NULL;
+    Words words = { { "-object", "{\"qom-type\"" } };
+
+    g_assert_cmpint(words_parse(&words, config, NULL, &error), ==,
+                    OPTIONS_ERROR);
+    g_assert_true(g_str_has_prefix(
+        error->message, "-object {\"qom-type\": JSON parse error, "));
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/option-errors/messages", test_errors);
+    g_test_add_func("/option-errors/malformed-json-names-the-option",
+                    test_malformed_json_names_the_option);
+    return g_test_run();
+}

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the command line accepts. What it refuses: test-option-errors.c.
+ */
+#include "command-line.h"
+
+#include <string.h>
+
+#define S "arm-smmuv3,id=s0"
+#define HOST "-object", "iommufd-emulated,id=h0"
+
+static const Smmuv3Entry *smmu_of(const Config *config)
+{
+    const ConfigEntry *entry = config->lists[CONFIG_DEVICES]->pdata[0];
+
+    g_assert_true(entry->type == &config_type_arm_smmuv3);
+    return (const Smmuv3Entry *)entry;
+}
+
+static void test_booleans(void)
+{
+    static const struct {
+        const char *argument;
+        bool msi;
+        bool ats;
+    } cases[] = {
+        { S, true, false },
+        { S ",msi=off,ats=on", false, true },
+        { S ",msi=no,ats=yes", false, true },
+        { S ",msi=false,ats=true", false, true },
+        { S ",msi=n,ats=y", false, true },
+        { S ",msi=on,ats=off", true, false },
+        { S ",ats=auto", true, false },
+        { S ",ats=on,ats=off", true, false },
+        { S ",ats=on,ats=auto", true, false },
+        { S ",msi=bad,msi=off", false, false },
+        { S ",ats", true, true },
+        { "{\"driver\":\"arm-smmuv3\",\"id\":\"s0\",\"msi\":false,"
+          "\"ats\":true}", false, true },
+        { "{\"driver\":\"arm-smmuv3\",\"id\":\"s0\",\"ats\":\"on\"}",
+          true, true },
+        { "{\"driver\":\"arm-smmuv3\",\"id\":\"s0\",\"ats\":\"auto\"}",
+          true, false },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Words words = { { "-device", cases[i].argument } };
+        g_autoptr(Config) config = words_parse_good(&words);
+
+        g_assert_cmpint(smmu_of(config)->properties.msi, ==, cases[i].msi);
+        g_assert_cmpint(smmu_of(config)->properties.ats, ==, cases[i].ats);
+    }
+}
+
+static void test_short_form_boolean_warns(void)
+{
+    Words words = { { "-device", S ",ats,msi=off" } };
+    g_autoptr(Config) config = words_parse_good(&words);
+
+    g_assert_cmpuint(config->warnings->len, ==, 1);
+    g_assert_cmpstr(config->warnings->pdata[0], ==,
+                    "-device " S ",ats,msi=off: short-form boolean option "
+                    "'ats' deprecated\nPlease use ats=on instead");
+}
+
+static void test_numbers(void)
+{
+    static const struct {
+        const char *argument;
+        unsigned oas;
+        unsigned ssid;
+        unsigned log2_eventq;
+    } cases[] = {
+        { S, 44, 0, 15 },
+        { S ",oas=48,ssidsize=20,eventq-log2size=19", 48, 20, 19 },
+        { S ",oas=0x30,ssidsize=0xa,eventq-log2size=0", 48, 10, 0 },
+        { S ",oas=auto,ssidsize=auto", 44, 0, 15 },
+        { S ",ssidsize=010", 44, 10, 15 },
+        { "{\"driver\":\"arm-smmuv3\",\"id\":\"s0\",\"oas\":48,"
+          "\"ssidsize\":\"16\"}", 48, 16, 15 },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Words words = { { "--device", cases[i].argument } };
+        g_autoptr(Config) config = words_parse_good(&words);
+        const Smmuv3Properties *properties = &smmu_of(config)->properties;
+
+        g_assert_cmpuint(properties->oas_bits, ==, cases[i].oas);
+        g_assert_cmpuint(properties->ssid_bits, ==, cases[i].ssid);
+        g_assert_cmpuint(properties->log2_eventq, ==, cases[i].log2_eventq);
+    }
+}
+
+static void test_iothread_properties(void)
+{
+    static const struct {
+        const char *argument;
+        IOThreadProperties properties;
+    } cases[] = {
+        { "iothread,id=io0", { 32768, 0, 0 } },
+        { "iothread,id=io0,poll-max-ns=0", { 0, 0, 0 } },
+        { "iothread,poll-shrink=3,id=io0,poll-grow=2,poll-max-ns=7",
+          { 7, 2, 3 } },
+        { "qom-type=iothread,id=io0,poll-max-ns=9223372036854775807",
+          { INT64_MAX, 0, 0 } },
+        { "{\"qom-type\":\"iothread\",\"id\":\"io0\",\"poll-max-ns\":5,"
+          "\"poll-grow\":4}", { 5, 4, 0 } },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Words words = { { "-object", cases[i].argument, "-device",
+                          S ",iothread=io0" } };
+        g_autoptr(Config) config = words_parse_good(&words);
+        ConfigEntry *entry = config_find(config, CONFIG_OBJECTS, "io0");
+        const IOThreadProperties *properties =
+            &((IothreadEntry *)entry)->properties;
+
+        g_assert_true(entry->type == &config_type_iothread);
+        g_assert_cmpint(properties->poll_max_ns, ==,
+                        cases[i].properties.poll_max_ns);
+        g_assert_cmpint(properties->poll_grow, ==,
+                        cases[i].properties.poll_grow);
+        g_assert_cmpint(properties->poll_shrink, ==,
+                        cases[i].properties.poll_shrink);
+        g_assert_cmpuint(config->lists[CONFIG_OBJECTS]->len, ==, 1);
+        g_assert_cmpstr(smmu_of(config)->iothread, ==, "io0");
+    }
+}
+
+static void test_settings(void)
+{
+    static const struct {
+        Words words;
+        int64_t duration_ns;
+        uint64_t load;
+        bool quiet;
+        const char *name;
+        const char *report;
+    } cases[] = {
+        { { { NULL } }, 10000000000, 100000, false, NULL, NULL },
+        { { { "-duration", "0", "-load", "max", "-quiet" } },
+          0, CONFIG_LOAD_MAX, true, NULL, NULL },
+        { { { "--duration", "2.5", "--load", "0", "--quiet" } },
+          2500000000, 0, true, NULL, NULL },
+        { { { "-duration", "0.0000000001", "-load", "1000000000" } },
+          1, 1000000000, false, NULL, NULL },
+        { { { "-duration", "1", "-duration", "2", "-load", "1", "-load",
+              "0x10" } }, 2000000000, 16, false, NULL, NULL },
+        { { { "-name", "box,,1", "-report", "-" } },
+          10000000000, 100000, false, "box,1", "-" },
+        { { { "-name", "guest=a=b", "-report", "a", "-report", "b,c" } },
+          10000000000, 100000, false, "a=b", "b,c" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Config) config = words_parse_good(&cases[i].words);
+
+        g_assert_cmpint(config->duration_ns, ==, cases[i].duration_ns);
+        g_assert_cmpuint(config->load, ==, cases[i].load);
+        g_assert_cmpint(config->quiet, ==, cases[i].quiet);
+        g_assert_cmpstr(config->name, ==, cases[i].name);
+        g_assert_cmpstr(config->report, ==, cases[i].report);
+    }
+}
+
+static unsigned count_type(const Config *config, const ConfigType *type)
+{
+    const GPtrArray *list = config->lists[type->list];
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < list->len; i++) {
+        count += ((ConfigEntry *)list->pdata[i])->type == type;
+    }
+    return count;
+}
+
+static void test_default_machine(void)
+{
+    Words words = { { "-object", "iothread,id=spare" } };
+    g_autoptr(Config) config = words_parse_good(&words);
+
+    g_assert_cmpuint(count_type(config, &config_type_arm_smmuv3), ==, 2);
+    g_assert_cmpuint(count_type(config, &config_type_emulated_pci), ==, 8);
+    g_assert_cmpuint(count_type(config, &config_type_iommufd_emulated), ==, 1);
+    g_assert_cmpuint(count_type(config, &config_type_iothread), ==, 3);
+    for (unsigned i = 0; i < config->lists[CONFIG_DEVICES]->len; i++) {
+        const PciEntry *pci = config->lists[CONFIG_DEVICES]->pdata[i];
+
+        if (pci->base.type == &config_type_emulated_pci) {
+            g_assert_cmpint(pci->sid, ==, 8 * (pci->base.id[9] - '0' + 1));
+            g_assert_cmpstr(pci->iommufd, ==, "iommufd0");
+        }
+    }
+    g_assert_nonnull(config_find(config, CONFIG_OBJECTS, "smmu1-iothread"));
+}
+
+/* A host that was asked for is used, and its name may be in the way. */
+static void test_default_machine_finds_its_host(void)
+{
+    static const struct {
+        const char *object;
+        const char *iommufd;
+    } cases[] = {
+        { "iommufd-emulated,id=mine", "mine" },
+        { "iothread,id=iommufd0", "iommufd1" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Words words = { { "-object", cases[i].object } };
+        g_autoptr(Config) config = words_parse_good(&words);
+        const PciEntry *pci = (const PciEntry *)config_find(
+            config, CONFIG_DEVICES, "smmu0-dev0");
+
+        g_assert_cmpstr(pci->iommufd, ==, cases[i].iommufd);
+        g_assert_cmpuint(count_type(config, &config_type_iommufd_emulated), ==,
+                         1);
+    }
+}
+
+/* Order on the command line does not matter; free StreamIDs are found. */
+static void test_links_forward_and_stream_ids(void)
+{
+    Words words = { {
+        "-device", "emulated-pci,id=d0,viommu=s0,iommufd=h0",
+        "-device", "emulated-pci,id=d1,viommu=s0,iommufd=h0,sid=8",
+        "-device", "emulated-pci,id=d2,viommu=s0,iommufd=h0",
+        "-device", S, HOST,
+    } };
+    static const int64_t sids[] = { 16, 8, 24 };
+    g_autoptr(Config) config = words_parse_good(&words);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(sids); i++) {
+        const PciEntry *pci = config->lists[CONFIG_DEVICES]->pdata[i];
+
+        g_assert_cmpint(pci->sid, ==, sids[i]);
+    }
+}
+
+static void test_full_house_of_stream_ids(void)
+{
+    g_autoptr(Config) config = config_new();
+    g_autoptr(GError) error = NULL;
+    GPtrArray *devices = config->lists[CONFIG_DEVICES];
+    PciEntry *pci = NULL;
+
+    config_add(config, &config_type_iommufd_emulated, "h", "x", NULL);
+    config_add(config, &config_type_arm_smmuv3, "s", "x", NULL);
+    /* Not by config_add(), which would look for each id among all. */
+    for (int i = 0; i < 8192; i++) {
+        g_autofree char *id = g_strdup_printf("d%d", i);
+
+        pci = g_new0(PciEntry, 1);
+        pci->base.type = &config_type_emulated_pci;
+        pci->base.id = g_steal_pointer(&id);
+        pci->base.origin = g_strdup("y");
+        pci->viommu = g_strdup("s");
+        pci->iommufd = g_strdup("h");
+        pci->sid = 8 * i;
+        g_ptr_array_add(devices, pci);
+    }
+    /* The last one finds 65528, which it had; another one then finds none. */
+    pci->sid = CONFIG_SID_AUTO;
+    g_assert_true(config_complete(config, &error));
+    g_assert_cmpint(pci->sid, ==, 65528);
+    ((PciEntry *)devices->pdata[1])->sid = CONFIG_SID_AUTO;
+    g_assert_false(config_complete(config, &error));
+    g_assert_cmpstr(error->message, ==,
+                    "y: no StreamID is left behind 's'\n"
+                    "sid takes a number from 0 to 65535");
+}
+
+static void test_help(void)
+{
+    static const struct {
+        Words words;
+        const char *begin;
+        const char *part;
+    } cases[] = {
+        { { { "-help" } }, "usage: vpump [options]\n",
+          "\n  -duration SECONDS\n" },
+        { { { "--help" } }, "usage: vpump [options]\n", "-report FILE" },
+        { { { "-h" } }, "usage: vpump [options]\n", "-quiet" },
+        { { { "-version" } }, "vpump version ", "\n" },
+        { { { "--version", "-foo" } }, "vpump version ", "\n" },
+        { { { "-object", "help" } }, "List of user creatable objects:\n",
+          "objects:\n  iommufd-emulated\n  iothread\n" },
+        { { { "-object", "?" } }, "List of user creatable objects:\n",
+          "\n  iothread\n" },
+        { { { "-device", "help" } }, "Misc devices:\n",
+          "\nname \"arm-smmuv3\", desc \"" },
+        { { { "-device", "?" } }, "Misc devices:\n",
+          "\nname \"emulated-pci\", bus PCI, desc \"" },
+        { { { "-device", "driver=help" } }, "Misc devices:\n", "arm-smmuv3" },
+        { { { "-object", "iothread,help" } }, "iothread options:\n",
+          "\n  poll-max-ns=<int>      - longest busy polling per turn, ns; 0 "
+          "for none (default: 32768)\n" },
+        { { { "-object", "iommufd-emulated,help" } },
+          "iommufd-emulated options:\n",
+          "\n  id=<string>            - name for other options and the report "
+          "(required)\n" },
+        { { { "-device", "arm-smmuv3,help" } }, "arm-smmuv3 options:\n",
+          "\n  accel=<bool>           - stage 1 is run by the host through "
+          "iommufd (default: on)\n" },
+        { { { "-device", "arm-smmuv3,?" } }, "arm-smmuv3 options:\n",
+          "  eventq-log2size=<uint8> - entries" },
+        { { { "--device", "emulated-pci,id=1,help" } },
+          "emulated-pci options:\n", "\n  sid=<uint16>           - " },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Config) config = config_new();
+        g_autoptr(GError) error = NULL;
+        g_autofree char *text = NULL;
+
+        g_assert_cmpint(words_parse(&cases[i].words, config, &text, &error), ==,
+                        OPTIONS_PRINT);
+        g_assert_no_error(error);
+        g_assert_true(g_str_has_prefix(text, cases[i].begin));
+        g_assert_nonnull(strstr(text, cases[i].part));
+        g_assert_cmpint(text[strlen(text) - 1], ==, '\n');
+    }
+}
+
+/* Help shows properties, and errors accepted ones, in this order. */
+static void test_tables_are_sorted(void)
+{
+    for (const ConfigType *const *type = config_types; *type; type++) {
+        for (size_t i = 1; i < (*type)->property_count; i++) {
+            g_assert_cmpstr((*type)->properties[i - 1].name, <,
+                            (*type)->properties[i].name);
+        }
+    }
+}
+
+static void test_help_fits_a_terminal(void)
+{
+    static const Words cases[] = {
+        { { "-help" } }, { { "-device", "help" } },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Config) config = config_new();
+        g_autofree char *text = NULL;
+        g_auto(GStrv) lines = NULL;
+
+        words_parse(&cases[i], config, &text, NULL);
+        lines = g_strsplit(text, "\n", -1);
+        for (char **line = lines; *line; line++) {
+            g_assert_cmpuint(strlen(*line), <=, 80);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/options/booleans", test_booleans);
+    g_test_add_func("/options/short-form-boolean-warns",
+                    test_short_form_boolean_warns);
+    g_test_add_func("/options/numbers", test_numbers);
+    g_test_add_func("/options/iothread-properties", test_iothread_properties);
+    g_test_add_func("/options/settings", test_settings);
+    g_test_add_func("/options/default-machine", test_default_machine);
+    g_test_add_func("/options/default-machine-finds-its-host",
+                    test_default_machine_finds_its_host);
+    g_test_add_func("/options/links-forward-and-stream-ids",
+                    test_links_forward_and_stream_ids);
+    g_test_add_func("/options/full-house-of-stream-ids",
+                    test_full_house_of_stream_ids);
+    g_test_add_func("/options/help", test_help);
+    g_test_add_func("/options/tables-are-sorted", test_tables_are_sorted);
+    g_test_add_func("/options/help-fits-a-terminal",
+                    test_help_fits_a_terminal);
+    return g_test_run();
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Values below 2^(SUB_BITS + 1) have a bucket each. A larger one is shifted
+ * right until it fits into SUB_BITS + 1 bits; the shift chooses the octave and
+ * what is left the bucket in it.
+ */
+#include "histogram.h"
+
+#include <glib.h>
+#include <stdatomic.h>
+
+struct Histogram {
+    /*
+     * [atomic] Written by the recording thread only, so a load and a store do
+     * for an increment. All relaxed: histogram_record() pairs with
+     * histogram_snapshot(), which wants each number whole but no order.
+     */
+    atomic_uint_fast64_t counts[HISTOGRAM_BUCKETS];
+    atomic_uint_fast64_t max;
+};
+
+static unsigned bucket_of(uint64_t value)
+{
+    unsigned top = 63 - __builtin_clzll(value | 1);
+    unsigned shift = top > HISTOGRAM_SUB_BITS ? top - HISTOGRAM_SUB_BITS : 0;
+
+    return (shift << HISTOGRAM_SUB_BITS) + (value >> shift);
+}
+
+/* The largest value that belongs to @bucket. */
+static uint64_t bucket_end(unsigned bucket)
+{
+    unsigned octave = bucket >> HISTOGRAM_SUB_BITS;
+    unsigned shift = octave > 1 ? octave - 1 : 0;
+    uint64_t first = (uint64_t)(bucket - (shift << HISTOGRAM_SUB_BITS))
+                     << shift;
+
+    return first + ((UINT64_C(1) << shift) - 1);
+}
+
+Histogram *histogram_new(void)
+{
+    return g_new0(Histogram, 1);
+}
+
+void histogram_free(Histogram *histogram)
+{
+    g_free(histogram);
+}
+
+void histogram_record(Histogram *histogram, uint64_t value)
+{
+    atomic_uint_fast64_t *count = &histogram->counts[bucket_of(value)];
+
+    atomic_store_explicit(
+        count, atomic_load_explicit(count, memory_order_relaxed) + 1,
+        memory_order_relaxed);
+    if (value > atomic_load_explicit(&histogram->max, memory_order_relaxed)) {
+        atomic_store_explicit(&histogram->max, value, memory_order_relaxed);
+    }
+}
+
+void histogram_snapshot(const Histogram *histogram,
+                        HistogramSnapshot *snapshot)
+{
+    snapshot->total = 0;
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        snapshot->counts[i] = atomic_load_explicit(&histogram->counts[i],
+                                                   memory_order_relaxed);
+        snapshot->total += snapshot->counts[i];
+    }
+    snapshot->max = atomic_load_explicit(&histogram->max, memory_order_relaxed);
+}
+
+void histogram_snapshot_add(HistogramSnapshot *snapshot,
+                            const HistogramSnapshot *other)
+{
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        snapshot->counts[i] += other->counts[i];
+    }
+    snapshot->total += other->total;
+    snapshot->max = MAX(snapshot->max, other->max);
+}
+
+void histogram_snapshot_subtract(HistogramSnapshot *snapshot,
+                                 const HistogramSnapshot *earlier)
+{
+    uint64_t max = 0;
+
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        snapshot->counts[i] -= earlier->counts[i];
+        if (snapshot->counts[i]) {
+            max = bucket_end(i);
+        }
+    }
+    snapshot->total -= earlier->total;
+    snapshot->max = MIN(snapshot->max, max);
+}
+
+uint64_t histogram_snapshot_quantile(const HistogramSnapshot *snapshot,
+                                     unsigned permille)
+{
+    /* The rank, rounded up; in two steps, as the product might not fit. */
+    uint64_t rank = snapshot->total / 1000 * permille +
+                    (snapshot->total % 1000 * permille + 999) / 1000;
+    uint64_t seen = 0;
+
+    for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        seen += snapshot->counts[i];
+        if (seen > 0 && seen >= rank) {
+            return MIN(bucket_end(i), snapshot->max);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * WorkloadEvents: the devices behind one vIOMMU, which report events. A thread
+ * per device; the rate is that of all together.
+ *
+ * Threads: started, stopped and freed by one thread that may block; the counts
+ *          on any thread, exact once stopped.
+ * Locks:   its own, a leaf.
+ */
+#ifndef VPUMP_WORKLOAD_EVENTS_H
+#define VPUMP_WORKLOAD_EVENTS_H
+
+#include "host/host-iommu.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct WorkloadEvents WorkloadEvents;
+
+/* As fast as the host takes them. */
+#define WORKLOAD_RATE_MAX UINT64_MAX
+
+/**
+ * struct WorkloadDevice - one that reports
+ * @dev_id: iommufd object ID
+ * @sid: StreamID
+ */
+typedef struct WorkloadDevice {
+    uint32_t dev_id;
+    uint32_t sid;
+} WorkloadDevice;
+
+/**
+ * struct WorkloadCounts - what was reported
+ * @generated: events that used up a sequence number, lost ones too
+ * @refused: events that did not
+ */
+typedef struct WorkloadCounts {
+    uint64_t generated;
+    uint64_t refused;
+} WorkloadCounts;
+
+/**
+ * workload_events_start() - have @count devices report events
+ * @host: an emulated one
+ * @devices: copied
+ * @rate: events per second of all devices together, at most 10^9; 0 for none
+ *
+ * Events keep to absolute times, in bursts of about half a millisecond, and
+ * what was due while a thread could not run is made up for.
+ *
+ * Return: to be given to workload_events_free(), or NULL and @error set.
+ */
+WorkloadEvents *workload_events_start(HostIommu *host,
+                                      const WorkloadDevice *devices,
+                                      size_t count, uint64_t rate,
+                                      GError **error);
+
+/* Nothing is reported any more when it returns; the counts stay. */
+void workload_events_stop(WorkloadEvents *load);
+
+/* Stops it first. NULL is ignored. */
+void workload_events_free(WorkloadEvents *load);
+
+WorkloadCounts workload_events_get_counts(WorkloadEvents *load);
+
+#endif
