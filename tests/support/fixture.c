@@ -2,7 +2,6 @@
 #include "fixture.h"
 
 #include "base/rcu.h"
-#include "base/report.h"
 #include "host/emul-internal.h"
 #include "host/iommufd.h"
 #include "hw/arm/smmuv3-internal.h"
@@ -142,32 +141,7 @@ void fixture_free(Fixture *f)
     }
     guest_mem_free(f->mem);
     munmap(f->ram, GUEST_RAM_SIZE);
-    if (f->reports) {
-        report_set_handler(NULL, NULL);
-        g_ptr_array_unref(f->reports);
-    }
     g_free(f);
-}
-
-static void keep_report(ReportLevel level, const char *message, void *opaque)
-{
-    g_ptr_array_add(opaque, g_strdup(message));
-}
-
-void fixture_capture_reports(Fixture *f)
-{
-    f->reports = g_ptr_array_new_with_free_func(g_free);
-    report_set_handler(keep_report, f->reports);
-}
-
-unsigned fixture_count_reports(const Fixture *f, const char *part)
-{
-    unsigned count = 0;
-
-    for (guint i = 0; i < f->reports->len; i++) {
-        count += strstr(f->reports->pdata[i], part) != NULL;
-    }
-    return count;
 }
 
 VfioDevice *fixture_open_device(Fixture *f)
@@ -388,6 +362,7 @@ static void main_run(gconstpointer data)
     main_setup();
     test->func();
     main_teardown();
+    message_log_stop();
 }
 
 int fixture_main(int argc, char **argv, const char *prefix,

@@ -13,6 +13,7 @@
 #include "host/emul.h"
 #include "hw/arm/smmuv3.h"
 #include "iothread/iothread.h"
+#include "message-log.h"
 
 #include <stdatomic.h>
 
@@ -44,7 +45,6 @@ typedef struct Fixture {
     CountingSink irq;
     Viommu *viommu;
     GPtrArray *devices;         /* VfioDevice, still open */
-    GPtrArray *reports;         /* char *; NULL: reports go to stderr */
     unsigned log2_cmdq;
     uint32_t cmdq_prod;
 } Fixture;
@@ -101,12 +101,6 @@ FixturePlace fixture_place(Fixture *f, uint32_t sid);
  */
 uint32_t fixture_attached_to(Fixture *f, VfioDevice *device, uint64_t ste[2]);
 
-/* Keep what is reported to the operator from now on, instead of printing it. */
-void fixture_capture_reports(Fixture *f);
-
-/* How many of the reports kept contain @part. */
-unsigned fixture_count_reports(const Fixture *f, const char *part);
-
 /* Run the context until it makes no progress. Not with an IOThread. */
 void fixture_pump(Fixture *f);
 
@@ -149,7 +143,10 @@ typedef struct FixtureTest {
     const char *path;           /* below the prefix */
 } FixtureTest;
 
-/* main() of a test program: each test between @setup and @teardown. */
+/*
+ * main() of a test program: each test between @setup and @teardown, which stop
+ * the message log if it was started.
+ */
 int fixture_main(int argc, char **argv, const char *prefix,
                  const FixtureTest *tests, size_t count,
                  void (*setup)(void), void (*teardown)(void));

@@ -3,6 +3,8 @@
 
 #include "base/report.h"
 
+#include <string.h>
+
 static GPtrArray *messages;
 
 static void keep(ReportLevel level, const char *message, void *opaque)
@@ -26,6 +28,16 @@ void message_log_stop(void)
 unsigned message_log_count(void)
 {
     return messages->len;
+}
+
+unsigned message_log_matching(const char *part)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < messages->len; i++) {
+        count += strstr(messages->pdata[i], part) != NULL;
+    }
+    return count;
 }
 
 const char *message_log_get(unsigned index)

@@ -17,6 +17,9 @@ void message_log_stop(void);
 /* How many there are. */
 unsigned message_log_count(void);
 
+/* How many contain @part. */
+unsigned message_log_matching(const char *part);
+
 /* The message at @index, borrowed until the log is started or stopped. */
 const char *message_log_get(unsigned index);
 

@@ -78,7 +78,7 @@ static void setup_with(bool ats, unsigned log2)
 
     props.ats = ats;
     f = fixture_new(&props, false);
-    fixture_capture_reports(f);
+    message_log_start();
     fixture_plug(f, SID);
     guest_start(f, 4, log2);
 }
@@ -361,7 +361,7 @@ static void test_without_devices(void)
 {
     fixture_free(f);
     f = fixture_new(NULL, false);
-    fixture_capture_reports(f);
+    message_log_start();
     guest_start(f, 4, LOG2);
     trace_begin();
     for (unsigned op = 0; op < 256; op++) {
@@ -417,7 +417,7 @@ static void test_sync_without_msi_is_wired(void)
     fixture_free(f);
     props.msi = false;
     f = fixture_new(&props, false);
-    fixture_capture_reports(f);
+    message_log_start();
     guest_start(f, 4, LOG2);
     guest_command(f, SYNC_IRQ, GUEST_DOORBELL);
     guest_kick(f);
@@ -529,7 +529,7 @@ static void test_size_is_capped_by_idr1(void)
     fixture_free(f);
     props.log2_cmdq = 2;
     f = fixture_new(&props, false);
-    fixture_capture_reports(f);
+    message_log_start();
     fixture_plug(f, SID);
     guest_start(f, 4, 2);
     start_at(GUEST_CMDQ, 31);

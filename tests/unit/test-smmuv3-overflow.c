@@ -357,7 +357,7 @@ static void test_switching_off_shows_no_loss(void)
 
 static void test_aborted_queue_shows_no_loss(void)
 {
-    fixture_capture_reports(f);
+    message_log_start();
     guest_start(f, LOG2, 4);
     guest_disable_eventq(f);
     guest_write64(f, A_EVENTQ_BASE, GUEST_NOWHERE | LOG2);

@@ -28,7 +28,7 @@ static VfioDevice *device;
 static void setup_with(const Smmuv3Properties *props)
 {
     f = fixture_new(props, false);
-    fixture_capture_reports(f);
+    message_log_start();
     device = fixture_plug(f, SID);
 }
 
@@ -151,7 +151,7 @@ static void check_ste_cases(const Smmuv3Properties *props,
             g_assert_cmphex(ste[0], ==, cases[i].host0);
             g_assert_cmphex(ste[1], ==, cases[i].host1);
         }
-        g_assert_cmpuint(fixture_count_reports(f, "STE of StreamID 0x10 is "
+        g_assert_cmpuint(message_log_matching("STE of StreamID 0x10 is "
                                                "illegal"), ==, cases[i].warns);
     }
 }
