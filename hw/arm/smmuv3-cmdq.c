@@ -81,6 +81,17 @@ typedef struct CommandRun {
     uint32_t batch_count;
 } CommandRun;
 
+GuestRing smmuv3_cmdq_ring(const Smmuv3 *s)
+{
+    unsigned log2size = FIELD_GET(s->reg[R_CMDQ_BASE], Q_BASE, LOG2SIZE);
+
+    return (GuestRing){
+        .log2size = MIN(log2size, s->props.log2_cmdq),
+        .prod = s->reg[R_CMDQ_PROD],
+        .cons = s->reg[R_CMDQ_CONS],
+    };
+}
+
 static bool device_exists(Smmuv3 *s, uint32_t sid)
 {
     bool found;
@@ -274,17 +285,14 @@ static CommandError run_all(Smmuv3 *s, CommandRun *run)
 static bool run_begin(Smmuv3 *s, CommandRun *run)
     REQUIRES(&s->parent.ring_lock)
 {
-    uint64_t base = smmuv3_reg64(s, R_CMDQ_BASE);
-    unsigned log2size = FIELD_GET(base, Q_BASE, LOG2SIZE);
-
     if (!FIELD_GET(s->reg[R_CR0], CR0, CMDQEN) ||
         smmuv3_gerror_is_active(s, FIELD_MASK(GERROR, CMDQ_ERR))) {
         return false;
     }
-    run->ring.log2size = MIN(log2size, s->props.log2_cmdq);
-    run->ring.prod = s->reg[R_CMDQ_PROD];
-    run->ring.cons = guest_ring_advance(&run->ring, s->reg[R_CMDQ_CONS], 0);
-    run->base = smmuv3_queue_base(base, run->ring.log2size, SMMUV3_CMD_BYTES);
+    run->ring = smmuv3_cmdq_ring(s);
+    run->ring.cons = guest_ring_advance(&run->ring, run->ring.cons, 0);
+    run->base = smmuv3_queue_base(smmuv3_reg64(s, R_CMDQ_BASE),
+                                  run->ring.log2size, SMMUV3_CMD_BYTES);
     run->translating = FIELD_GET(s->reg[R_CR0], CR0, SMMUEN);
     run->done = run->ring.cons;
     run->chunk_count = 0;

@@ -212,6 +212,8 @@ uint32_t smmuv3_eventq_deliver(void *opaque, EventBatch *batch);
 
 /* smmuv3-cmdq.c */
 
+GuestRing smmuv3_cmdq_ring(const Smmuv3 *s) REQUIRES(&s->parent.ring_lock);
+
 /**
  * smmuv3_cmdq_consume() - run commands until the queue is empty, off or in error
  *

@@ -97,11 +97,15 @@ static uint32_t read_word(const Smmuv3 *s, uint64_t offset)
         return 0;
     }
     word = s->reg[(offset % SMMUV3_PAGE_SIZE) / 4];
+    /* 3.5.1: in an index that is ours, bits above the wrap bit are RAZ. */
     if (offset == A_EVENTQ_PROD) {
         GuestRing ring = smmuv3_eventq_ring(s);
 
-        /* 6.3.29: bits above the wrap bit are RAZ. */
         word &= FIELD_MASK(EVENTQ_PROD, OVFLG) | guest_ring_mask(&ring);
+    } else if (offset == A_CMDQ_CONS) {
+        GuestRing ring = smmuv3_cmdq_ring(s);
+
+        word &= FIELD_MASK(CMDQ_CONS, ERR) | guest_ring_mask(&ring);
     }
     return word;
 }

@@ -97,6 +97,7 @@ static void test_stored_bits(void)
 {
     /* The largest queues, so that no index bit is RAZ. */
     guest_write64(f, A_EVENTQ_BASE, 19);
+    guest_write64(f, A_CMDQ_BASE, 19);
     for (size_t i = 0; i < G_N_ELEMENTS(plain); i++) {
         viommu_mmio_write(f->viommu, plain[i].offset, plain[i].size,
                           UINT64_MAX);
@@ -121,7 +122,8 @@ static void test_guards(void)
         guest_write(f, plain[i].by_register, 0);
         viommu_mmio_write(f->viommu, plain[i].offset, plain[i].size,
                           plain[i].stored);
-        if (plain[i].offset != A_EVENTQ_PROD) {
+        if (plain[i].offset != A_EVENTQ_PROD &&
+            plain[i].offset != A_CMDQ_CONS) {
             g_assert_cmphex(read_sized(plain[i].offset, plain[i].size), ==,
                             plain[i].stored);
         }
@@ -249,8 +251,11 @@ static void test_no_msi_makes_its_registers_res0(void)
     g_assert_cmphex(guest_read(f, A_GERROR_IRQ_CFG2), ==, 0);
 }
 
-static void test_prod_bits_above_the_wrap_are_raz(void)
+static void test_bits_above_the_wrap_are_raz(void)
 {
+    guest_write64(f, A_CMDQ_BASE, GUEST_CMDQ | 4);
+    guest_write(f, A_CMDQ_CONS, UINT32_MAX);
+    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, 0x7f00001f);
     guest_write64(f, A_EVENTQ_BASE, GUEST_EVENTQ | 4);
     guest_write(f, A_EVENTQ_PROD, UINT32_MAX);
     g_assert_cmphex(guest_read(f, A_EVENTQ_PROD), ==, 0x8000001f);
@@ -343,8 +348,7 @@ int main(int argc, char **argv)
         { test_other_access_sizes, "other-access-sizes" },
         { test_no_msi_makes_its_registers_res0,
           "no-msi-makes-its-registers-res0" },
-        { test_prod_bits_above_the_wrap_are_raz,
-          "prod-bits-above-the-wrap-are-raz" },
+        { test_bits_above_the_wrap_are_raz, "bits-above-the-wrap-are-raz" },
         { test_log2size_reads_back_and_is_capped_in_use,
           "log2size-reads-back-and-is-capped-in-use" },
         { test_reset_restores_everything, "reset-restores-everything" },
