@@ -159,6 +159,117 @@ static void test_fifo(void)
     }
 }
 
+/*
+ * VT-d's byte offsets, against a walk over the queue entry by entry. A queue of
+ * 2^pqs pages has 2^(pqs + 7) entries; bits 18:5 of a register are its offset.
+ */
+static uint32_t byte_entries(unsigned pqs)
+{
+    return UINT32_C(1) << (pqs + 7);
+}
+
+/*
+ * What one pair of entry numbers gives; @used is the model's. Plain
+ * comparisons, since there are 357 million of them.
+ */
+static bool byte_pair_right(unsigned pqs, uint32_t tail, uint32_t head,
+                            uint32_t used)
+{
+    /* Bits that do not count: below an entry's, and above the queue's. */
+    const uint32_t low = (tail ^ head) % 32;
+    const uint32_t high = (head + 1) << (pqs + 12);
+    const GuestByteRing ring = {
+        .pqs = pqs, .tail = tail * 32 | low, .head = head * 32 | high,
+    };
+
+    return guest_byte_ring_offset(&ring, ring.tail) == tail * 32 &&
+           guest_byte_ring_offset(&ring, ring.head) == head * 32 &&
+           guest_byte_ring_used(&ring) == used &&
+           guest_byte_ring_room(&ring) == byte_entries(pqs) - 1 - used &&
+           guest_byte_ring_empty(&ring) == (tail == head);
+}
+
+static void test_byte_exhaustive(gconstpointer data)
+{
+    const unsigned pqs = GPOINTER_TO_UINT(data);
+    const uint32_t entries = byte_entries(pqs);
+
+    for (uint32_t head = 0; head < entries; head++) {
+        uint32_t tail = head;
+
+        for (uint32_t used = 0; used < entries; used++) {
+            if (!byte_pair_right(pqs, tail, head, used)) {
+                g_error("pqs %u, tail %u, head %u, used %u", pqs, tail, head,
+                        used);
+            }
+            tail = tail + 1 == entries ? 0 : tail + 1;
+        }
+        g_assert_cmpuint(tail, ==, head);
+    }
+}
+
+/* The specification's full: the tail's next is the head. */
+static void test_byte_limits(gconstpointer data)
+{
+    const unsigned pqs = GPOINTER_TO_UINT(data);
+    const uint32_t entries = byte_entries(pqs);
+    GuestByteRing ring = { .pqs = pqs };
+
+    g_assert_cmpuint(guest_byte_ring_size(&ring), ==, 4096 << pqs);
+    g_assert_cmphex(guest_byte_ring_mask(&ring), ==,
+                    ((4096u << pqs) - 1) & ~0x1fu);
+    for (uint32_t head = 0; head < entries; head++) {
+        ring.head = head * 32;
+        ring.tail = (head == 0 ? entries - 1 : head - 1) * 32;
+        g_assert_cmpuint(guest_byte_ring_room(&ring), ==, 0);
+        g_assert_cmpuint(guest_byte_ring_used(&ring), ==, entries - 1);
+        g_assert_cmpuint(guest_byte_ring_advance(&ring, ring.tail, 1), ==,
+                         ring.head);
+    }
+}
+
+/* From the offsets at the ends, by every count up to twice round. */
+static void test_byte_advance(gconstpointer data)
+{
+    const unsigned pqs = GPOINTER_TO_UINT(data);
+    const uint32_t entries = byte_entries(pqs);
+    const uint32_t starts[] = { 0, 1, entries / 2, entries - 1 };
+    const GuestByteRing ring = { .pqs = pqs };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(starts); i++) {
+        const uint32_t from = starts[i] * 32;
+        uint32_t want = starts[i];
+
+        for (uint32_t count = 0; count <= 2 * entries + 1; count++) {
+            g_assert_cmpuint(guest_byte_ring_advance(&ring, from, count), ==,
+                             want * 32);
+            g_assert_cmpuint(
+                guest_byte_ring_advance(&ring, from | 0xfff8001f, count), ==,
+                want * 32);
+            want = want + 1 == entries ? 0 : want + 1;
+        }
+    }
+}
+
+static void add_byte_tests(unsigned pqs)
+{
+    static const struct {
+        const char *name;
+        GTestDataFunc func;
+    } tests[] = {
+        { "every-pair", test_byte_exhaustive },
+        { "limits", test_byte_limits },
+        { "advance", test_byte_advance },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
+        g_autofree char *path = g_strdup_printf(
+            "/guest-ring/bytes/%s/pqs-%u", tests[i].name, pqs);
+
+        g_test_add_data_func(path, GUINT_TO_POINTER(pqs), tests[i].func);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -172,6 +283,9 @@ int main(int argc, char **argv)
                              test_exhaustive);
         g_test_add_data_func(advance, GUINT_TO_POINTER(log2size),
                              test_advance);
+    }
+    for (unsigned pqs = 0; pqs <= 7; pqs++) {
+        add_byte_tests(pqs);
     }
     g_test_add_func("/guest-ring/largest", test_largest);
     g_test_add_func("/guest-ring/fifo", test_fifo);

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Index arithmetic of a ring in guest memory. Source: Arm IHI 0070 G.b, 3.5.1:
- * an index has log2size bits and a wrap bit above them; empty is both equal,
- * full is index equal and wrap different, so all 2^log2size entries are usable.
+ * Arithmetic of a ring in guest memory, in two encodings.
  *
- * Indices that software wrote may be inconsistent (producer more than a ring
- * ahead of the consumer): such a ring counts as full to its producer and as
- * empty to its consumer.
+ * GuestRing, SMMUv3's. Source: Arm IHI 0070 G.b, 3.5.1: an index has log2size
+ * bits and a wrap bit above them; empty is both equal, full is index equal and
+ * wrap different, so all 2^log2size entries are usable. Indices that software
+ * wrote may be inconsistent (producer more than a ring ahead of the consumer):
+ * such a ring counts as full to its producer and as empty to its consumer.
+ *
+ * GuestByteRing, that of VT-d's page request queue. Source: Intel D51397-018,
+ * 6.5.2: head and tail are byte offsets of entries of 32 bytes; empty is both
+ * equal, full is the tail one entry behind the head, so one entry less than
+ * there are is usable. No pair of offsets is inconsistent.
  *
  * Threads: any; pure. Inline, since it runs once per record.
  */
@@ -78,6 +83,71 @@ static inline uint32_t guest_ring_room(const GuestRing *ring)
 
     return distance > guest_ring_size(ring) ? 0
                                             : guest_ring_size(ring) - distance;
+}
+
+/* Bytes of an entry of a GuestByteRing. */
+#define GUEST_BYTE_RING_ENTRY UINT32_C(32)
+
+/**
+ * struct GuestByteRing - a pair of offsets in a queue of 2^pqs pages of 4 KiB
+ * @pqs: 0 to 7, PQA_REG's
+ * @tail: next entry to be written, PQT_REG; bits outside the queue's size and
+ *        those below an entry's are ignored
+ * @head: next entry to be read, PQH_REG; the same
+ */
+typedef struct GuestByteRing {
+    unsigned pqs;
+    uint32_t tail;
+    uint32_t head;
+} GuestByteRing;
+
+/* Bytes; an entry less of it is usable. */
+static inline uint32_t guest_byte_ring_size(const GuestByteRing *ring)
+{
+    return UINT32_C(4096) << ring->pqs;
+}
+
+/* The bits of an offset that count. */
+static inline uint32_t guest_byte_ring_mask(const GuestByteRing *ring)
+{
+    return guest_byte_ring_size(ring) - GUEST_BYTE_RING_ENTRY;
+}
+
+/* Where in the queue @pointer (tail or head) stands, in bytes. */
+static inline uint32_t guest_byte_ring_offset(const GuestByteRing *ring,
+                                              uint32_t pointer)
+{
+    return pointer & guest_byte_ring_mask(ring);
+}
+
+/* @pointer moved by @count entries, other bits gone. */
+static inline uint32_t guest_byte_ring_advance(const GuestByteRing *ring,
+                                               uint32_t pointer, uint32_t count)
+{
+    return guest_byte_ring_offset(ring,
+                                  pointer + count * GUEST_BYTE_RING_ENTRY);
+}
+
+/* Entries that the consumer may read. */
+static inline uint32_t guest_byte_ring_used(const GuestByteRing *ring)
+{
+    uint32_t tail = guest_byte_ring_offset(ring, ring->tail);
+    uint32_t head = guest_byte_ring_offset(ring, ring->head);
+
+    return guest_byte_ring_offset(ring, tail - head) / GUEST_BYTE_RING_ENTRY;
+}
+
+static inline bool guest_byte_ring_empty(const GuestByteRing *ring)
+{
+    return guest_byte_ring_used(ring) == 0;
+}
+
+/* Entries that the producer may write. */
+static inline uint32_t guest_byte_ring_room(const GuestByteRing *ring)
+{
+    uint32_t entries = guest_byte_ring_size(ring) / GUEST_BYTE_RING_ENTRY;
+
+    return entries - 1 - guest_byte_ring_used(ring);
 }
 
 #endif
