@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/rcu.h"
 #include "base/report.h"
+#include "base/thread.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -222,6 +223,9 @@ int main(int argc, char **argv)
     }
     for (unsigned i = 0; i < config->warnings->len; i++) {
         warn_report("%s", (const char *)config->warnings->pdata[i]);
+    }
+    if (config->process) {
+        thread_set_name(config->process);
     }
     return run(config);
 }

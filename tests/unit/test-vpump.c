@@ -88,7 +88,9 @@ static void test_errors_go_to_stderr(void)
         { { "-device", "foo" },
           "vpump: -device foo: 'foo' is not a valid device model name\n"
           "accepted: arm-smmuv3, emulated-pci\n" },
-        { { "-duration" }, "vpump: -duration: requires an argument\n" },
+        { { "-duration" },
+          "vpump: -duration: requires an argument: SECONDS, 0 until "
+          "interrupted\n" },
         { { "-report", "/nonexistent/r.json" },
           "vpump: -report /nonexistent/r.json: cannot be written: No such file "
           "or directory\n" },
