@@ -22,6 +22,7 @@ GArray *machine_collect_devices(const Machine *machine,
         if (device->viommu == part) {
             item.dev_id = vfio_device_get_dev_id(device->vfio);
             item.sid = device->entry->sid;
+            item.id = device->entry->base.id;
             *host = vfio_device_get_host(device->vfio);
             g_array_append_val(devices, item);
         }
