@@ -89,7 +89,7 @@ static bool is_settled(void *opaque)
 {
     const Run *run = opaque;
 
-    return machine_is_settled(run->machine);
+    return machine_count_pending(run->machine) == 0;
 }
 
 /* From the first event until the last one is accounted for. */
@@ -108,6 +108,7 @@ static bool run_load(Run *run, GError **error)
     machine_stop_load(run->machine);
     run->seconds = (aio_clock_ns() - start_ns) / 1e9;
     run_loop_drain(run->loop, DRAIN_NS, is_settled, run);
+    machine_rest(run->machine);
     return true;
 }
 
