@@ -15,16 +15,21 @@ static const char *const level_prefix[] = {
     [REPORT_INFO] = "info: ",
 };
 
-static void report(ReportLevel level, const char *message)
+void report_print(ReportLevel level, const char *message)
 {
     const char *program = g_get_prgname();
 
+    fprintf(stderr, "%s: %s%s\n", program ? program : "vpump",
+            level_prefix[level], message);
+}
+
+static void report(ReportLevel level, const char *message)
+{
     lock_acquire(&report_lock);
     if (report_handler) {
         report_handler(level, message, report_opaque);
     } else {
-        fprintf(stderr, "%s: %s%s\n", program ? program : "vpump",
-                level_prefix[level], message);
+        report_print(level, message);
     }
     lock_release(&report_lock);
 }

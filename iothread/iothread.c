@@ -6,13 +6,12 @@
  */
 #include "iothread/iothread.h"
 
-#include <signal.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/rcu.h"
+#include "base/thread.h"
 #include "iothread/aio-internal.h"
 
 /*
@@ -103,15 +102,12 @@ static void context_set_name(AioContext *ctx, const char *id)
     g_source_set_name(&ctx->source, name);
 }
 
-/* A name that does not fit is left out, not cut: two ids may begin alike. */
-static void thread_set_name(const char *id)
+/* The front of the id, where it is cut: the kernel's names are short. */
+static void set_thread_name(const char *id)
 {
-    enum { NAME_BYTES = 16 };       /* the kernel's, with its NUL */
-    char name[NAME_BYTES];
+    g_autofree char *name = g_strdup_printf("IO %s", id);
 
-    if (snprintf(name, sizeof(name), "IO %s", id) < (int)sizeof(name)) {
-        pthread_setname_np(pthread_self(), name);
-    }
+    thread_set_name(name);
 }
 
 static void *iothread_run(void *opaque)
@@ -119,7 +115,7 @@ static void *iothread_run(void *opaque)
     IOThread *iothread = opaque;
 
     rcu_register_thread();
-    thread_set_name(iothread->id);
+    set_thread_name(iothread->id);
     aio_context_bind(iothread->ctx);
 
     lock_acquire(&iothread->lock);
@@ -143,19 +139,6 @@ static void iothread_stop_bh(void *opaque)
     IOThread *iothread = opaque;
 
     iothread->running = false;
-}
-
-/* The new thread inherits the mask of its creator: block all for a moment. */
-static int thread_create_without_signals(IOThread *iothread)
-{
-    sigset_t all, old;
-    int err;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    err = pthread_create(&iothread->thread, NULL, iothread_run, iothread);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    return err;
 }
 
 static void iothread_wait_started(IOThread *iothread)
@@ -197,7 +180,7 @@ IOThread *iothread_new(const char *id, const IOThreadProperties *properties,
     }
     context_set_name(iothread->ctx, id);
     properties_apply(iothread, properties);
-    err = thread_create_without_signals(iothread);
+    err = thread_create(&iothread->thread, iothread_run, iothread);
     if (err) {
         error_set_errno(error, err, "iothread '%s': pthread_create", id);
         goto out_unref;

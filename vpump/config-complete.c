@@ -73,8 +73,12 @@ static bool add_own_iothread(Config *config, Smmuv3Entry *smmu, GError **error)
                     NULL)) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_EXISTS,
                     "%s: Duplicate ID '%s' for object\n"
-                    "without iothread= it makes an iothread of that name",
-                    smmu->base.origin, id);
+                    "%s",
+                    smmu->base.origin, id,
+                    strcmp(smmu->base.origin, default_origin) == 0
+                        ? "choose another id, or give -device"
+                        : "without iothread= it makes an iothread of that "
+                          "name");
         return false;
     }
     smmu->iothread = g_steal_pointer(&id);

@@ -51,6 +51,7 @@ void config_free(Config *config)
     }
     g_ptr_array_unref(config->warnings);
     g_free(config->name);
+    g_free(config->process);
     g_free(config->report);
     g_free(config);
 }

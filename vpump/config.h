@@ -119,6 +119,7 @@ extern const ConfigType *const config_types[];
 /**
  * struct Config - one run
  * @name: of the machine, for output; NULL for none
+ * @process: name for the process; NULL to leave it
  * @report: file for the JSON report, "-" for stdout, NULL for none
  * @duration_ns: 0 for until interrupted
  * @load: events per second and vIOMMU, or %CONFIG_LOAD_MAX
@@ -128,6 +129,7 @@ extern const ConfigType *const config_types[];
  */
 typedef struct Config {
     char *name;
+    char *process;
     char *report;
     int64_t duration_ns;
     uint64_t load;

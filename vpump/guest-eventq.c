@@ -9,16 +9,16 @@
 #include "event-record.h"
 #include "guest-smmuv3-internal.h"
 
+#include "base/counter.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/rcu.h"
 #include "base/report.h"
+#include "base/thread.h"
 #include "iothread/aio-context.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/eventfd.h>
 
 enum { RECORD_BYTES = 8 * EVENT_RECORD_WORDS };
@@ -38,15 +38,12 @@ typedef struct DeviceTrack {
     uint64_t time_ns;           /* of the last one */
 } DeviceTrack;
 
-/*
- * [atomic] Written by the thread alone, relaxed: count() pairs with
- * guest_eventq_get_counts(), which wants no order.
- */
+/* Written by the thread alone. */
 typedef struct Counters {
-    atomic_uint_fast64_t seen;
-    atomic_uint_fast64_t corrupt;
-    atomic_uint_fast64_t overflows;
-    atomic_uint_fast64_t gerrors;
+    Counter seen;
+    Counter corrupt;
+    Counter overflows;
+    Counter gerrors;
 } Counters;
 
 struct GuestEventq {
@@ -60,15 +57,9 @@ struct GuestEventq {
     Histogram *latency;
     Counters counters;
     pthread_t thread;
+    bool running;               /* whether to join it */
     int wake_fds[WAKE_COUNT];   /* [const] once started; WAKE_STOP is owned */
 };
-
-static void count(atomic_uint_fast64_t *counter)
-{
-    atomic_store_explicit(
-        counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-        memory_order_relaxed);
-}
 
 /* Whole, from a device of ours, later than the last one, and not too late. */
 static bool record_is_good(GuestEventq *queue, const EventRecord *record,
@@ -102,9 +93,9 @@ static void consume_entry(GuestEventq *queue, int64_t now_ns)
     if (event_record_decode(words, &record) &&
         record_is_good(queue, &record, now_ns)) {
         histogram_record(queue->latency, now_ns - record.time_ns);
-        count(&queue->counters.seen);
+        counter_add(&queue->counters.seen, 1);
     } else {
-        count(&queue->counters.corrupt);
+        counter_add(&queue->counters.corrupt, 1);
     }
 }
 
@@ -132,7 +123,7 @@ static void read_prod(GuestEventq *queue)
     uint32_t prod = viommu_mmio_read(queue->viommu, SMMU_EVENTQ_PROD, 4);
 
     if ((prod ^ queue->prod) & OVERFLOW_FLAG) {
-        count(&queue->counters.overflows);
+        counter_add(&queue->counters.overflows, 1);
     }
     queue->prod = prod;
 }
@@ -165,10 +156,17 @@ static void handle_gerror(GuestEventq *queue)
     if (active == 0) {
         return;
     }
-    count(&queue->counters.gerrors);
+    counter_add(&queue->counters.gerrors, 1);
     warn_report("guest of '%s': global error 0x%x",
                 viommu_get_id(queue->viommu), active);
     viommu_mmio_write(queue->viommu, SMMU_GERRORN, 4, gerror);
+}
+
+static void set_thread_name(const char *id)
+{
+    g_autofree char *name = g_strdup_printf("guest %s", id);
+
+    thread_set_name(name);
 }
 
 /* What a vCPU does between interrupts: nothing. */
@@ -179,6 +177,7 @@ static void *eventq_thread(void *opaque)
     bool stop = false;
 
     rcu_register_thread();
+    set_thread_name(viommu_get_id(queue->viommu));
     for (int i = 0; i < WAKE_COUNT; i++) {
         fds[i] = (struct pollfd){ .fd = queue->wake_fds[i], .events = POLLIN };
     }
@@ -261,21 +260,26 @@ bool guest_eventq_start(GuestEventq *queue, IrqSink *irq, GError **error)
         error_set_errno(error, errno, "eventfd for the event thread");
         return false;
     }
-    ret = pthread_create(&queue->thread, NULL, eventq_thread, queue);
+    ret = thread_create(&queue->thread, eventq_thread, queue);
     if (ret != 0) {
         error_set_errno(error, ret, "event thread");
         return false;
     }
+    queue->running = true;
     return true;
 }
 
 void guest_eventq_stop(GuestEventq *queue)
 {
     const uint64_t one = 1;
-    ssize_t ret = write(queue->wake_fds[WAKE_STOP], &one, sizeof(one));
+    ssize_t ret;
 
-    g_assert(ret == sizeof(one));
-    pthread_join(queue->thread, NULL);
+    if (queue->running) {
+        ret = write(queue->wake_fds[WAKE_STOP], &one, sizeof(one));
+        g_assert(ret == sizeof(one));
+        pthread_join(queue->thread, NULL);
+        queue->running = false;
+    }
 }
 
 GuestSmmuv3Counts guest_eventq_get_counts(const GuestEventq *queue)
@@ -283,13 +287,10 @@ GuestSmmuv3Counts guest_eventq_get_counts(const GuestEventq *queue)
     const Counters *counters = &queue->counters;
 
     return (GuestSmmuv3Counts){
-        .seen = atomic_load_explicit(&counters->seen, memory_order_relaxed),
-        .corrupt = atomic_load_explicit(&counters->corrupt,
-                                        memory_order_relaxed),
-        .overflows = atomic_load_explicit(&counters->overflows,
-                                          memory_order_relaxed),
-        .gerrors = atomic_load_explicit(&counters->gerrors,
-                                        memory_order_relaxed),
+        .seen = counter_get(&counters->seen),
+        .corrupt = counter_get(&counters->corrupt),
+        .overflows = counter_get(&counters->overflows),
+        .gerrors = counter_get(&counters->gerrors),
     };
 }
 

@@ -42,7 +42,7 @@ void guest_eventq_add_device(GuestEventq *queue, uint32_t sid);
  */
 bool guest_eventq_start(GuestEventq *queue, IrqSink *irq, GError **error);
 
-/* Consume what is there, then end the thread. */
+/* Consume what is there, then end the thread, unless it has ended. */
 void guest_eventq_stop(GuestEventq *queue);
 
 GuestSmmuv3Counts guest_eventq_get_counts(const GuestEventq *queue);

@@ -218,9 +218,14 @@ GuestSmmuv3 *guest_smmuv3_new(const GuestSmmuv3Config *config, GError **error)
     return NULL;
 }
 
-void guest_smmuv3_stop(GuestSmmuv3 *guest)
+void guest_smmuv3_rest(GuestSmmuv3 *guest)
 {
     guest_eventq_stop(guest->eventq);
+}
+
+void guest_smmuv3_stop(GuestSmmuv3 *guest)
+{
+    guest_smmuv3_rest(guest);
     disable(guest);
 }
 

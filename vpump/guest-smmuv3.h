@@ -67,7 +67,14 @@ typedef struct GuestSmmuv3Counts {
 GuestSmmuv3 *guest_smmuv3_new(const GuestSmmuv3Config *config, GError **error);
 
 /**
- * guest_smmuv3_stop() - consume what is there, join the thread, disable
+ * guest_smmuv3_rest() - consume what is there and join the thread
+ *
+ * The SMMU stays enabled; nobody looks at its queue any more.
+ */
+void guest_smmuv3_rest(GuestSmmuv3 *guest);
+
+/**
+ * guest_smmuv3_stop() - come to rest, if it has not yet, and disable
  *
  * The counts stay.
  */

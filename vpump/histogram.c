@@ -6,17 +6,13 @@
  */
 #include "histogram.h"
 
+#include "base/counter.h"
+
 #include <glib.h>
-#include <stdatomic.h>
 
 struct Histogram {
-    /*
-     * [atomic] Written by the recording thread only, so a load and a store do
-     * for an increment. All relaxed: histogram_record() pairs with
-     * histogram_snapshot(), which wants each number whole but no order.
-     */
-    atomic_uint_fast64_t counts[HISTOGRAM_BUCKETS];
-    atomic_uint_fast64_t max;
+    Counter counts[HISTOGRAM_BUCKETS];
+    Counter max;
 };
 
 static unsigned bucket_of(uint64_t value)
@@ -50,14 +46,8 @@ void histogram_free(Histogram *histogram)
 
 void histogram_record(Histogram *histogram, uint64_t value)
 {
-    atomic_uint_fast64_t *count = &histogram->counts[bucket_of(value)];
-
-    atomic_store_explicit(
-        count, atomic_load_explicit(count, memory_order_relaxed) + 1,
-        memory_order_relaxed);
-    if (value > atomic_load_explicit(&histogram->max, memory_order_relaxed)) {
-        atomic_store_explicit(&histogram->max, value, memory_order_relaxed);
-    }
+    counter_add(&histogram->counts[bucket_of(value)], 1);
+    counter_raise(&histogram->max, value);
 }
 
 void histogram_snapshot(const Histogram *histogram,
@@ -65,11 +55,10 @@ void histogram_snapshot(const Histogram *histogram,
 {
     snapshot->total = 0;
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
-        snapshot->counts[i] = atomic_load_explicit(&histogram->counts[i],
-                                                   memory_order_relaxed);
+        snapshot->counts[i] = counter_get(&histogram->counts[i]);
         snapshot->total += snapshot->counts[i];
     }
-    snapshot->max = atomic_load_explicit(&histogram->max, memory_order_relaxed);
+    snapshot->max = counter_get(&histogram->max);
 }
 
 void histogram_snapshot_add(HistogramSnapshot *snapshot,

@@ -22,6 +22,7 @@ GArray *machine_collect_devices(const Machine *machine,
         if (device->viommu == part) {
             item.dev_id = vfio_device_get_dev_id(device->vfio);
             item.sid = device->entry->sid;
+            item.id = device->entry->base.id;
             *host = vfio_device_get_host(device->vfio);
             g_array_append_val(devices, item);
         }
@@ -41,6 +42,8 @@ static RunSample get_sample(const MachineViommu *part)
     RunSample sample = {
         .seen = guest.seen,
         .corrupt = guest.corrupt,
+        .guest_overflows = guest.overflows,
+        .gerrors = guest.gerrors,
         .pump = viommu_get_stats(part->viommu),
     };
 
@@ -68,16 +71,16 @@ RunResult machine_get_result(const Machine *machine, size_t index,
     };
 }
 
-bool machine_is_settled(const Machine *machine)
+uint64_t machine_count_pending(const Machine *machine)
 {
+    uint64_t pending = 0;
+
     for (unsigned i = 0; i < machine->viommus->len; i++) {
         RunSample sample = get_sample(machine->viommus->pdata[i]);
 
-        if (!run_sample_settled(&sample)) {
-            return false;
-        }
+        pending += run_sample_pending(&sample);
     }
-    return true;
+    return pending;
 }
 
 /* Events that the devices of @host have reported. */

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void iothread_free(void *opaque)
 {
@@ -189,7 +190,8 @@ static bool make_all(Machine *machine, const ConfigType *type,
         const ConfigEntry *entry = list->pdata[i];
 
         if (entry->type == type && !make(machine, entry, error)) {
-            g_prefix_error(error, "%s: ", entry->origin);
+            g_prefix_error(error, "%s: %s '%s': ", entry->origin,
+                           type->name, entry->id);
             return false;
         }
     }
@@ -245,6 +247,23 @@ static void stop_guests(Machine *machine)
     }
 }
 
+/* The one limit that a large machine meets, and how to raise it. */
+static void add_hint(GError **error)
+{
+    struct rlimit limit;
+    g_autoptr(GError) bare = NULL;
+
+    if (!error || !*error ||
+        !g_str_has_suffix((*error)->message, g_strerror(EMFILE)) ||
+        getrlimit(RLIMIT_NOFILE, &limit) < 0) {
+        return;
+    }
+    bare = g_steal_pointer(error);
+    g_set_error(error, bare->domain, bare->code,
+                "%s\nulimit -n is %llu: raise it, or make fewer devices",
+                bare->message, (unsigned long long)limit.rlim_cur);
+}
+
 Machine *machine_new(const Config *config, GError **error)
 {
     Machine *machine = g_new0(Machine, 1);
@@ -262,7 +281,17 @@ Machine *machine_new(const Config *config, GError **error)
         return machine;
     }
     machine_free(machine);
+    add_hint(error);
     return NULL;
+}
+
+void machine_rest(Machine *machine)
+{
+    for (unsigned i = 0; i < machine->viommus->len; i++) {
+        MachineViommu *part = machine->viommus->pdata[i];
+
+        guest_smmuv3_rest(part->guest);
+    }
 }
 
 void machine_free(Machine *machine)

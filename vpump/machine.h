@@ -37,6 +37,17 @@ bool machine_start_load(Machine *machine, GError **error);
 /* When it returns, nothing is reported any more. */
 void machine_stop_load(Machine *machine);
 
+/**
+ * machine_rest() - let the guests have a last look at their queues
+ *
+ * An overflow that no record follows raises no interrupt: a guest finds it
+ * when it looks next. After this it has, its event thread is gone, and what
+ * results say is exact.
+ *
+ * Context: The load has stopped.
+ */
+void machine_rest(Machine *machine);
+
 size_t machine_get_viommu_count(const Machine *machine);
 
 /**
@@ -44,13 +55,13 @@ size_t machine_get_viommu_count(const Machine *machine);
  * @index: below machine_get_viommu_count()
  * @latency: overwritten; the result borrows it
  *
- * Exact once the load has stopped and all is settled.
+ * Exact once all is settled and machine_rest() was called.
  */
 RunResult machine_get_result(const Machine *machine, size_t index,
                              HistogramSnapshot *latency);
 
-/* Is every event of every vIOMMU accounted for? */
-bool machine_is_settled(const Machine *machine);
+/* Events of all vIOMMUs that are not accounted for yet; 0 when settled. */
+uint64_t machine_count_pending(const Machine *machine);
 
 /**
  * machine_check_hosts() - do the hosts count as many events as the devices?

@@ -2,78 +2,44 @@
 /*
  * vpump: run a machine for a while and say whether its accounting balances.
  */
+#include "end-signal.h"
 #include "machine.h"
 #include "options.h"
+#include "output.h"
 #include "run-loop.h"
 #include "run-view.h"
 
 #include "base/error.h"
 #include "base/rcu.h"
 #include "base/report.h"
+#include "base/thread.h"
 
-#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Longest wait for events that are under way when the load has stopped. */
 #define DRAIN_NS (10 * INT64_C(1000000000))
 
+/* After which it is said that there is such a wait. */
+#define PATIENCE_NS INT64_C(1000000000)
+
 /**
  * struct Run - what main() hands on
- * @report: where the JSON report goes, or NULL
- * @out: where lines and table go
  * @seconds: how long the load ran
+ * @drain_ns: since when the last events are waited for
+ * @said_so: that they are
  */
 typedef struct Run {
     const Config *config;
-    FILE *report;
-    FILE *out;
+    Output output;
     RunLoop *loop;
     Machine *machine;
     RunView *view;
     double seconds;
+    int64_t drain_ns;
+    bool said_so;
 } Run;
-
-/* The report's file must be there before the run: afterwards it is too late. */
-static bool open_output(Run *run, GError **error)
-{
-    const char *name = run->config->report;
-
-    run->out = stdout;
-    if (!name) {
-        return true;
-    }
-    if (strcmp(name, "-") == 0) {
-        run->report = stdout;
-        run->out = stderr;
-        return true;
-    }
-    run->report = fopen(name, "we");
-    if (!run->report) {
-        error_set_errno(error, errno, "-report %s: cannot be written", name);
-        return false;
-    }
-    return true;
-}
-
-/* Flush and close; a full disk shows here at the latest. */
-static bool close_report(Run *run, GError **error)
-{
-    bool failed;
-
-    if (!run->report) {
-        return true;
-    }
-    errno = EIO;                /* if an earlier write failed */
-    failed = ferror(run->report);
-    failed |= run->report == stdout ? fflush(stdout) : fclose(run->report);
-    run->report = NULL;
-    if (failed) {
-        error_set_errno(error, errno, "-report %s: cannot be written",
-                        run->config->report);
-    }
-    return !failed;
-}
 
 static void on_tick(void *opaque)
 {
@@ -84,11 +50,19 @@ static void on_tick(void *opaque)
     }
 }
 
+/* If it takes long, say once what is missing. */
 static bool is_settled(void *opaque)
 {
-    const Run *run = opaque;
+    Run *run = opaque;
+    uint64_t pending = machine_count_pending(run->machine);
 
-    return machine_is_settled(run->machine);
+    if (pending > 0 && !run->said_so &&
+        aio_clock_ns() - run->drain_ns > PATIENCE_NS) {
+        run->said_so = true;
+        info_report("waiting for %" PRIu64 " events to be accounted for",
+                    pending);
+    }
+    return pending == 0;
 }
 
 /* From the first event until the last one is accounted for. */
@@ -97,7 +71,7 @@ static bool run_load(Run *run, GError **error)
     int64_t start_ns;
 
     if (!run->config->quiet) {
-        run->view = run_view_new(run->machine, run->out);
+        run->view = run_view_new(run->machine, run->output.text);
     }
     start_ns = aio_clock_ns();
     if (!machine_start_load(run->machine, error)) {
@@ -105,8 +79,10 @@ static bool run_load(Run *run, GError **error)
     }
     run_loop_run(run->loop, run->config->duration_ns, on_tick, run);
     machine_stop_load(run->machine);
-    run->seconds = (aio_clock_ns() - start_ns) / 1e9;
+    run->drain_ns = aio_clock_ns();
+    run->seconds = (run->drain_ns - start_ns) / 1e9;
     run_loop_drain(run->loop, DRAIN_NS, is_settled, run);
+    machine_rest(run->machine);
     return true;
 }
 
@@ -134,9 +110,10 @@ static bool judge(const Run *run, const RunResult *results, size_t count)
 
 /*
  * Before the machine is taken apart: what tearing down discards is no event of
- * the run. Return: whether the run balances.
+ * the run. Return: whether the run balances and its report was written; only
+ * in the latter case is @error set.
  */
-static bool print_results(const Run *run)
+static bool print_results(Run *run, GError **error)
 {
     size_t count = machine_get_viommu_count(run->machine);
     g_autofree HistogramSnapshot *latencies = g_new(HistogramSnapshot, count);
@@ -152,68 +129,110 @@ static bool print_results(const Run *run)
 
         run_report_table(text, run->config->name, run->seconds, results,
                          count);
-        fputs(text->str, run->out);
+        fputs(text->str, run->output.text);
     }
-    if (run->report) {
+    if (output_wants_report(&run->output)) {
         g_autofree char *json = run_report_json(
             VPUMP_VERSION, run->seconds, balanced, results, count);
 
-        fputs(json, run->report);
+        return output_write_report(&run->output, json, error) && balanced;
     }
     return balanced;
 }
 
-/* The loop is made first: threads inherit the signal mask that it sets. */
+static void rcu_nothing(RcuDeferred *deferred)
+{
+    g_free(deferred);
+}
+
+/*
+ * liburcu's thread would inherit the signal mask of whoever is the first to
+ * need it: need it here, with signals blocked.
+ */
+static void start_rcu_thread(void)
+{
+    sigset_t all, old;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    rcu_defer(g_new0(RcuDeferred, 1), rcu_nothing);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
 static bool run_machine(Run *run, GError **error)
 {
-    bool balanced = false;
+    bool good = false;
 
-    run->loop = run_loop_new(error);
+    run->loop = run_loop_new(end_signal_get_fd(), error);
     if (!run->loop) {
         return false;
     }
     run->machine = machine_new(run->config, error);
     if (run->machine && run_load(run, error)) {
-        balanced = print_results(run);
+        good = print_results(run, error);
     }
     run_view_free(run->view);
     machine_free(run->machine);
     run_loop_free(run->loop);
-    return balanced;
+    return good;
+}
+
+/* Several things may fail, and each is worth a message. */
+static bool report_if(GError **error)
+{
+    if (*error) {
+        error_report_err(*error);
+        *error = NULL;
+        return false;
+    }
+    return true;
 }
 
 static int run(const Config *config)
 {
     Run state = { .config = config };
     GError *error = NULL;
-    bool balanced = false;
+    bool good = false;
 
-    if (open_output(&state, &error)) {
+    if (output_open(&state.output, config->report, &error)) {
         rcu_register_thread();
-        balanced = run_machine(&state, &error);
+        start_rcu_thread();
+        good = run_machine(&state, &error);
         rcu_unregister_thread();
+        good &= report_if(&error);
+        output_close(&state.output, &error);
     }
-    if (!close_report(&state, error ? NULL : &error)) {
-        balanced = false;
-    }
-    if (error) {
-        error_report_err(error);
-        return EXIT_FAILURE;
-    }
-    return balanced ? EXIT_SUCCESS : EXIT_FAILURE;
+    good &= report_if(&error);
+    output_flush_stdout(&error);
+    good &= report_if(&error);
+    return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int print(const char *text)
+{
+    GError *error = NULL;
+
+    fputs(text, stdout);
+    output_flush_stdout(&error);
+    return report_if(&error) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 int main(int argc, char **argv)
 {
-    g_autoptr(Config) config = config_new();
+    g_autoptr(Config) config = NULL;
     g_autofree char *text = NULL;
     GError *error = NULL;
 
+    output_reserve_standard_fds();
     g_set_prgname("vpump");
+    if (!end_signal_init(&error)) {
+        error_report_err(error);
+        return EXIT_FAILURE;
+    }
+    config = config_new();
     switch (options_parse(argc, argv, config, &text, &error)) {
     case OPTIONS_PRINT:
-        fputs(text, stdout);
-        return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return print(text);
     case OPTIONS_ERROR:
         error_report_err(error);
         return EXIT_FAILURE;
@@ -222,6 +241,9 @@ int main(int argc, char **argv)
     }
     for (unsigned i = 0; i < config->warnings->len; i++) {
         warn_report("%s", (const char *)config->warnings->pdata[i]);
+    }
+    if (config->process) {
+        thread_set_name(config->process);
     }
     return run(config);
 }

@@ -28,51 +28,67 @@ static const char *const list_options[] = {
     [CONFIG_DEVICES] = "-device",
 };
 
+/* Names of what @list can make, with commas. */
+static char *list_types(ConfigList list)
+{
+    GString *names = g_string_new(NULL);
+
+    for (const ConfigType *const *type = config_types; *type; type++) {
+        if ((*type)->list == list) {
+            g_string_append_printf(names, "%s%s", names->len ? ", " : "",
+                                   (*type)->name);
+        }
+    }
+    return g_string_free(names, FALSE);
+}
+
+/* The same for the properties of @type. */
+static char *list_properties(const ConfigType *type)
+{
+    GString *names = g_string_new(NULL);
+
+    for (size_t i = 0; i < type->property_count; i++) {
+        g_string_append_printf(names, "%s%s", i ? ", " : "",
+                               type->properties[i].name);
+    }
+    return g_string_free(names, FALSE);
+}
+
 /* QEMU words this differently for the two options. */
 static OptionsResult fail_unknown_type(Parse *parse, ConfigList list,
                                        const char *name)
 {
-    g_autoptr(GString) accepted = g_string_new(NULL);
+    g_autofree char *accepted = list_types(list);
 
-    for (const ConfigType *const *type = config_types; *type; type++) {
-        if ((*type)->list == list) {
-            g_string_append_printf(accepted, "%s%s", accepted->len ? ", " : "",
-                                   (*type)->name);
-        }
-    }
     g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_NOT_FOUND,
                 list == CONFIG_OBJECTS
                     ? "Parameter 'qom-type' does not accept value '%s'\n"
                       "accepted: %s"
                     : "'%s' is not a valid device model name\naccepted: %s",
-                name, accepted->str);
+                name, accepted);
     return OPTIONS_ERROR;
 }
 
 static OptionsResult fail_unknown_property(Parse *parse, const ConfigType *type,
                                            const char *name)
 {
-    g_autoptr(GString) accepted = g_string_new(NULL);
+    g_autofree char *accepted = list_properties(type);
 
-    for (size_t i = 0; i < type->property_count; i++) {
-        g_string_append_printf(accepted, "%s%s", i ? ", " : "",
-                               type->properties[i].name);
-    }
     g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_NOT_FOUND,
                 "Property '%s.%s' not found\naccepted: %s", type->name, name,
-                accepted->str);
+                accepted);
     return OPTIONS_ERROR;
 }
 
-/* The value of @key as a string, or NULL and an error. */
+/* The value of @key as a string, or NULL and an error with @hint. */
 static const char *require_string(Parse *parse, const QemuOpts *opts,
-                                  const char *key)
+                                  const char *key, const char *hint)
 {
     const QemuOpt *opt = qemu_opts_find(opts, key);
 
     if (!opt || (!opt->text && !opt->json)) {
         g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                    "Parameter '%s' is missing", key);
+                    "Parameter '%s' is missing\naccepted: %s", key, hint);
         return NULL;
     }
     if (!opt->json) {
@@ -97,6 +113,19 @@ static const Property *find_property(const ConfigType *type, const char *name)
     return NULL;
 }
 
+static OptionsResult fail_no_value(Parse *parse, const ConfigType *type,
+                                   const char *key)
+{
+    const Property *property = find_property(type, key);
+    g_autofree char *accepted = list_properties(type);
+
+    g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                "Expected '=' after parameter '%s'\n%s%s%s", key,
+                property ? key : "accepted: ", property ? " takes " : "",
+                property ? property->accepts : accepted);
+    return OPTIONS_ERROR;
+}
+
 /* Every key must be known and, for -object, have a value. */
 static OptionsResult check_keys(Parse *parse, const ConfigType *type,
                                 const QemuOpts *opts)
@@ -108,9 +137,7 @@ static OptionsResult check_keys(Parse *parse, const ConfigType *type,
             continue;
         }
         if (!opt->text && !opt->json && type->list == CONFIG_OBJECTS) {
-            g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                        "Expected '=' after parameter '%s'", opt->key);
-            return OPTIONS_ERROR;
+            return fail_no_value(parse, type, opt->key);
         }
         if (!find_property(type, opt->key)) {
             return fail_unknown_property(parse, type, opt->key);
@@ -170,7 +197,7 @@ static OptionsResult add_entry(Parse *parse, const ConfigType *type,
     if (check_keys(parse, type, opts) != OPTIONS_RUN) {
         return OPTIONS_ERROR;
     }
-    id = require_string(parse, opts, "id");
+    id = require_string(parse, opts, "id", "id=NAME");
     if (!id) {
         return OPTIONS_ERROR;
     }
@@ -195,13 +222,14 @@ OptionsResult option_entry_apply(Config *config, ConfigList list,
     Parse parse = { config, error };
     g_autoptr(QemuOpts) opts =
         qemu_opts_parse(argument, implied_keys[list], error);
+    g_autofree char *types = list_types(list);
     const ConfigType *type;
     const char *name;
 
     if (!opts) {
         return OPTIONS_ERROR;
     }
-    name = require_string(&parse, opts, implied_keys[list]);
+    name = require_string(&parse, opts, implied_keys[list], types);
     if (!name) {
         return OPTIONS_ERROR;
     }

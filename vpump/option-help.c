@@ -17,7 +17,9 @@ static const char program_help[] =
 "                  add a device: arm-smmuv3, emulated-pci\n"
 "  -object help, -object TYPE,help, -device help, -device DRIVER,help\n"
 "                  list types, or the properties of one\n"
-"  -name NAME      name the machine in what is printed\n"
+"  -name NAME[,process=NAME][,debug-threads=on|off]\n"
+"                  name the machine in what is printed; and the process\n"
+"                  (names of threads are always set)\n"
 "  -duration SECONDS\n"
 "                  stop after so long (default: 10); 0: when interrupted\n"
 "  -load EVENTS_PER_SECOND|max\n"
@@ -39,8 +41,8 @@ static const char program_help[] =
 "\n"
 "SIGINT and SIGTERM end the run in order; a second one ends it at once, with\n"
 "status 130. Status is 0 only if every event is accounted for: generated is\n"
-"delivered + discarded + lost, and the guest found each delivered record once\n"
-"and intact.\n";
+"delivered + discarded + lost, the guest found each delivered record once and\n"
+"intact, and it has noticed that events were lost, if any were.\n";
 
 char *option_help_program(void)
 {

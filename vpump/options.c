@@ -23,10 +23,13 @@ typedef struct Parse {
     GError **error;
 } Parse;
 
-/* Without dashes; @apply gets NULL for an option without argument. */
+/*
+ * Without dashes. @argument says what is accepted, NULL for an option without
+ * argument, whose @apply gets NULL.
+ */
 typedef struct Option {
     const char *name;
-    bool takes_argument;
+    const char *argument;
     OptionsResult (*apply)(Parse *parse, const char *argument);
 } Option;
 
@@ -49,22 +52,43 @@ static OptionsResult apply_device(Parse *parse, const char *argument)
                               parse->text, parse->error);
 }
 
+/* Names of threads are always applied, so on and off are the same to us. */
+static bool apply_debug_threads(const QemuOpt *opt, GError **error)
+{
+    static const Property property = {
+        .name = "debug-threads", .kind = PROPERTY_BOOL, .max = true,
+        .accepts = "'on' or 'off'",
+    };
+    bool ignored;
+
+    return property_set(&property, &ignored, "name", opt, error);
+}
+
 /* Never JSON: a name may begin with any character. */
 static OptionsResult apply_name(Parse *parse, const char *argument)
 {
     g_autoptr(QemuOpts) opts = qemu_opts_parse_keyval(argument, "guest");
+    Config *config = parse->config;
 
     for (unsigned i = 0; i < opts->len; i++) {
         const QemuOpt *opt = opts->pdata[i];
 
-        if (strcmp(opt->key, "guest") != 0 || !opt->text) {
+        if (opt->text && strcmp(opt->key, "guest") == 0) {
+            g_free(config->name);
+            config->name = g_strdup(opt->text);
+        } else if (opt->text && strcmp(opt->key, "process") == 0) {
+            g_free(config->process);
+            config->process = g_strdup(opt->text);
+        } else if (opt->text && strcmp(opt->key, "debug-threads") == 0) {
+            if (!apply_debug_threads(opt, parse->error)) {
+                return OPTIONS_ERROR;
+            }
+        } else {
             g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                        "Invalid parameter '%s'\naccepted: guest=NAME",
-                        opt->key);
+                        "Invalid parameter '%s'\naccepted: guest=NAME, "
+                        "process=NAME, debug-threads=on|off", opt->key);
             return OPTIONS_ERROR;
         }
-        g_free(parse->config->name);
-        parse->config->name = g_strdup(opt->text);
     }
     return OPTIONS_RUN;
 }
@@ -90,10 +114,8 @@ static OptionsResult apply_duration(Parse *parse, const char *argument)
                     "duration takes at most %d", argument, DURATION_LIMIT_S);
         return OPTIONS_ERROR;
     }
-    parse->config->duration_ns = (int64_t)(seconds * 1e9);
-    if (seconds > 0 && parse->config->duration_ns == 0) {
-        parse->config->duration_ns = 1;     /* 0 would be for ever */
-    }
+    /* Not 0, which would be for ever, unless it is. */
+    parse->config->duration_ns = MAX((int64_t)(seconds * 1e9), seconds > 0);
     return OPTIONS_RUN;
 }
 
@@ -151,17 +173,17 @@ static OptionsResult apply_help(Parse *parse, const char *argument)
 }
 
 static const Option options[] = {
-    { "object", true, apply_object },
-    { "device", true, apply_device },
-    { "name", true, apply_name },
-    { "duration", true, apply_duration },
-    { "load", true, apply_load },
-    { "report", true, apply_report },
-    { "quiet", false, apply_quiet },
-    { "version", false, apply_version },
-    { "help", false, apply_help },
-    { "h", false, apply_help },
-    { "?", false, apply_help },
+    { "object", "TYPE,id=ID[,PROPERTY=VALUE]..., or help", apply_object },
+    { "device", "DRIVER,id=ID[,PROPERTY=VALUE]..., or help", apply_device },
+    { "name", "NAME[,process=NAME]", apply_name },
+    { "duration", "SECONDS, 0 until interrupted", apply_duration },
+    { "load", "EVENTS_PER_SECOND, or max", apply_load },
+    { "report", "FILE, or - for stdout", apply_report },
+    { "quiet", NULL, apply_quiet },
+    { "version", NULL, apply_version },
+    { "help", NULL, apply_help },
+    { "h", NULL, apply_help },
+    { "?", NULL, apply_help },
 };
 
 /* -opt and --opt are the same, as everywhere in QEMU. */
@@ -202,11 +224,12 @@ OptionsResult options_parse(int argc, char **argv, Config *config, char **text,
         if (!option) {
             return fail_option(&parse, word);
         }
-        if (option->takes_argument) {
+        if (option->argument) {
             argument = argv[++i];
             if (i == argc) {
                 g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                            "%s: requires an argument", word);
+                            "%s: requires an argument: %s", word,
+                            option->argument);
                 return OPTIONS_ERROR;
             }
         }

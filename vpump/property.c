@@ -152,8 +152,9 @@ static bool set_text(const Property *property, void *object,
             return store_number(property, object, owner, number, error);
         case -ERANGE:
             g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                        "Value '%s' is too large for parameter '%s'", text,
-                        property->name);
+                        "Value '%s' is too large for parameter '%s'\n"
+                        "%s takes %s", text, property->name, property->name,
+                        property->accepts);
             return false;
         default:
             return fail_expects(property, error);

@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One context with a signalfd and timers. A callback only sets a flag or a
- * timer; what follows from it is done between the turns.
+ * One context with the descriptor of end-signal.h and timers. A callback only
+ * sets a flag or a timer; what follows from it is done between the turns.
  */
 #include "run-loop.h"
 
 #include "base/error.h"
 #include "iothread/aio-context.h"
 
-#include <errno.h>
-#include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
-
 #define TICK_NS INT64_C(1000000000)
 #define DRAIN_INTERVAL_NS 1000000
 
-/* As a shell reports a process that SIGINT ended. */
-#define STATUS_INTERRUPTED 130
-
 struct RunLoop {
     AioContext *ctx;
-    int signal_fd;
+    int end_fd;                 /* borrowed */
     bool stop;                  /* a signal, or the time is up */
     AioTimer *end;
     AioTimer *tick;
@@ -30,43 +22,16 @@ struct RunLoop {
     void *opaque;
 };
 
-/* A signal handler, so it does no more than this. */
-static void exit_at_once(int signal_number)
-{
-    _exit(STATUS_INTERRUPTED);
-}
-
-static sigset_t ending_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    return set;
-}
-
-/* From now on a signal need not wait until this thread comes to its loop. */
-static void arm_second_signal(void)
-{
-    const struct sigaction action = { .sa_handler = exit_at_once };
-    sigset_t set = ending_signals();
-
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-}
-
+/*
+ * The descriptor is level-triggered and stays readable: watched no more, or a
+ * drain after it would never sleep.
+ */
 static void on_signal(void *opaque)
 {
     RunLoop *loop = opaque;
-    struct signalfd_siginfo info;
 
-    if (read(loop->signal_fd, &info, sizeof(info)) == sizeof(info)) {
-        loop->stop = true;
-        /* One more that is pending ends the process right here. */
-        arm_second_signal();
-    }
+    loop->stop = true;
+    aio_set_fd_handler(loop->ctx, loop->end_fd, NULL, NULL, NULL, NULL, NULL);
 }
 
 static void on_end(void *opaque)
@@ -76,16 +41,20 @@ static void on_end(void *opaque)
     loop->stop = true;
 }
 
-/* Due times are absolute, so ticks do not drift; missed ones are left out. */
+int64_t run_loop_next_tick(int64_t due_ns, int64_t now_ns)
+{
+    int64_t late_ns = MAX(now_ns - due_ns, 0);
+
+    return due_ns + (late_ns / TICK_NS + 1) * TICK_NS;
+}
+
 static void on_tick(void *opaque)
 {
     RunLoop *loop = opaque;
     int64_t now_ns = aio_clock_ns();
 
     loop->on_tick(loop->opaque);
-    do {
-        loop->tick_ns += TICK_NS;
-    } while (loop->tick_ns <= now_ns);
+    loop->tick_ns = run_loop_next_tick(loop->tick_ns, now_ns);
     aio_timer_mod(loop->tick, loop->tick_ns);
 }
 
@@ -94,35 +63,27 @@ static void on_drain(void *opaque)
 {
 }
 
-RunLoop *run_loop_new(GError **error)
+RunLoop *run_loop_new(int end_fd, GError **error)
 {
-    sigset_t set = ending_signals();
     RunLoop *loop = g_new0(RunLoop, 1);
     int ret;
 
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    loop->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (loop->signal_fd < 0) {
-        error_set_errno(error, errno, "signalfd");
-        goto out_free;
-    }
+    loop->end_fd = end_fd;
     loop->ctx = aio_context_new(error);
     if (!loop->ctx) {
-        goto out_close;
+        goto out_free;
     }
     aio_context_bind(loop->ctx);
-    ret = aio_set_fd_handler(loop->ctx, loop->signal_fd, on_signal, NULL, NULL,
-                             NULL, loop);
+    ret = aio_set_fd_handler(loop->ctx, end_fd, on_signal, NULL, NULL, NULL,
+                             loop);
     if (ret < 0) {
-        error_set_errno(error, -ret, "watching signals");
+        error_set_errno(error, -ret, "watching for signals");
         goto out_unref;
     }
     return loop;
 
 out_unref:
     aio_context_unref(loop->ctx);
-out_close:
-    close(loop->signal_fd);
 out_free:
     g_free(loop);
     return NULL;
@@ -131,10 +92,9 @@ out_free:
 void run_loop_free(RunLoop *loop)
 {
     if (loop) {
-        aio_set_fd_handler(loop->ctx, loop->signal_fd, NULL, NULL, NULL, NULL,
+        aio_set_fd_handler(loop->ctx, loop->end_fd, NULL, NULL, NULL, NULL,
                            NULL);
         aio_context_unref(loop->ctx);
-        close(loop->signal_fd);
         g_free(loop);
     }
 }

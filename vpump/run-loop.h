@@ -3,12 +3,7 @@
  * RunLoop: the main thread's event loop: the end of the run by time or signal,
  * a tick per second, and the wait until everything is accounted for.
  *
- * SIGINT and SIGTERM are blocked and read from a signalfd. After the first of
- * them the second ends the process at once, with status 130, wherever the main
- * thread is.
- *
- * Threads: the main thread. run_loop_new() before any other is started, as
- *          they inherit its signal mask.
+ * Threads: the main thread.
  * Locks:   none.
  */
 #ifndef VPUMP_RUN_LOOP_H
@@ -26,20 +21,33 @@ typedef void RunLoopTick(void *opaque);
 /* Is there nothing left to wait for? */
 typedef bool RunLoopDone(void *opaque);
 
-/* Return: the loop, or NULL and @error set. */
-RunLoop *run_loop_new(GError **error);
+/**
+ * run_loop_new() - a loop that ends when @end_fd becomes readable
+ * @end_fd: borrowed until run_loop_free(), and not read; see end-signal.h
+ *
+ * Return: the loop, or NULL and @error set.
+ */
+RunLoop *run_loop_new(int end_fd, GError **error);
 
-/* Signals stay blocked. NULL is ignored. */
+/* NULL is ignored. */
 void run_loop_free(RunLoop *loop);
 
 /**
  * run_loop_run() - wait for the end of the run
- * @duration_ns: 0 for until a signal
+ * @duration_ns: 0 for until the descriptor is readable
  *
- * Returns at once if a signal has come already.
+ * Returns at once if that was so before.
  */
 void run_loop_run(RunLoop *loop, int64_t duration_ns, RunLoopTick *tick,
                   void *opaque);
+
+/**
+ * run_loop_next_tick() - when to tick after the tick that was due at @due_ns
+ *
+ * Due times are absolute, so ticks do not drift; what was missed is left out.
+ * Pure.
+ */
+int64_t run_loop_next_tick(int64_t due_ns, int64_t now_ns);
 
 /**
  * run_loop_drain() - ask @done every millisecond

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <json-glib/json-glib.h>
+#include <math.h>
 #include <string.h>
 
 /* A number as text, returned by value. */
@@ -20,10 +21,29 @@ static uint64_t accounted(const RunSample *sample)
     return sample->pump.delivered + sample->pump.discarded + sample->pump.lost;
 }
 
-bool run_sample_settled(const RunSample *sample)
+static uint64_t distance(uint64_t a, uint64_t b)
 {
-    return sample->generated == accounted(sample) &&
-           sample->seen + sample->corrupt == sample->pump.delivered;
+    return a > b ? a - b : b - a;
+}
+
+uint64_t run_sample_pending(const RunSample *sample)
+{
+    return distance(sample->generated, accounted(sample)) +
+           distance(sample->pump.delivered, sample->seen + sample->corrupt);
+}
+
+/* What is lost must be shown to the guest, and noticed by it. */
+static void explain_loss(GString *text, const RunSample *sample)
+{
+    if (sample->pump.lost > 0 && sample->pump.overflows == 0) {
+        g_string_append_printf(text, "%" PRIu64 " events lost, but no overflow "
+                               "shown to the guest; ", sample->pump.lost);
+    }
+    if (sample->guest_overflows != sample->pump.overflows) {
+        g_string_append_printf(text, "%" PRIu64 " overflows shown to the guest,"
+                               " but %" PRIu64 " seen by it; ",
+                               sample->pump.overflows, sample->guest_overflows);
+    }
 }
 
 char *run_sample_explain(const RunSample *sample)
@@ -53,6 +73,11 @@ char *run_sample_explain(const RunSample *sample)
     if (sample->refused) {
         g_string_append_printf(text, "%" PRIu64 " events refused by the host; ",
                                sample->refused);
+    }
+    explain_loss(text, sample);
+    if (sample->gerrors) {
+        g_string_append_printf(text, "%" PRIu64 " global errors; ",
+                               sample->gerrors);
     }
     if (text->len == 0) {
         return NULL;
@@ -238,7 +263,7 @@ char *run_report_json(const char *version, double seconds, bool balanced,
     json_builder_begin_object(builder);
     add_string(builder, "version", version);
     json_builder_set_member_name(builder, "seconds");
-    json_builder_add_double_value(builder, seconds);
+    json_builder_add_double_value(builder, round(seconds * 1000) / 1000);
     json_builder_set_member_name(builder, "balanced");
     json_builder_add_boolean_value(builder, balanced);
     json_builder_set_member_name(builder, "viommus");

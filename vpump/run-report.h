@@ -22,6 +22,8 @@
  * @seen: intact records that the guest's driver has read
  * @corrupt: records that it could not have been given: damaged, from no device
  *           of its, out of order or twice
+ * @guest_overflows: times that the driver has found the overflow flag toggled
+ * @gerrors: times that it has found a global error
  * @pump: the library's counters
  */
 typedef struct RunSample {
@@ -29,6 +31,8 @@ typedef struct RunSample {
     uint64_t refused;
     uint64_t seen;
     uint64_t corrupt;
+    uint64_t guest_overflows;
+    uint64_t gerrors;
     ViommuStats pump;
 } RunSample;
 
@@ -46,17 +50,18 @@ typedef struct RunResult {
 } RunResult;
 
 /**
- * run_sample_settled() - is nothing under way any more?
+ * run_sample_pending() - how much is still under way
  *
- * Every event is accounted for, and every delivered record was read.
+ * Events that are not accounted for, and delivered records that were not read.
  */
-bool run_sample_settled(const RunSample *sample);
+uint64_t run_sample_pending(const RunSample *sample);
 
 /**
  * run_sample_explain() - what does not balance, and by how much
  *
- * Besides what is under way: corrupt records, and refused events, without
- * which an empty run would balance.
+ * Besides what is under way: corrupt records; refused events, without which an
+ * empty run would balance; loss that was not shown to the guest, or that it did
+ * not notice; global errors. Of a guest at rest, see machine_rest().
  *
  * Return: one line, to be given to g_free(), or NULL if all is well.
  */

@@ -25,7 +25,8 @@ typedef struct ViewRow {
 struct RunView {
     const Machine *machine;     /* [const] */
     FILE *out;                  /* [const] */
-    bool in_place;              /* [const] */
+    bool is_terminal;           /* [const] */
+    bool was_in_place;          /* the last update, so it can be gone back to */
     int id_width;               /* [const] */
     size_t count;               /* [const] rows */
     int64_t time_ns;            /* of the last update */
@@ -40,27 +41,31 @@ struct RunView {
     ViewRow rows[];
 };
 
-/* As base/report.c prints them; the next update then begins on a new line. */
+/* The next update then begins on a new line. */
 static void show_message(ReportLevel level, const char *message, void *opaque)
 {
-    static const char *const prefix[] = {
-        [REPORT_ERROR] = "",
-        [REPORT_WARNING] = "warning: ",
-        [REPORT_INFO] = "info: ",
-    };
     RunView *view = opaque;
 
-    fprintf(stderr, "%s: %s%s\n", g_get_prgname(), prefix[level], message);
+    report_print(level, message);
     atomic_store_explicit(&view->disturbed, true, memory_order_relaxed);
 }
 
+/* One that knows ECMA-48. */
+static bool is_terminal(FILE *out)
+{
+    const char *term = g_getenv("TERM");
+
+    return isatty(fileno(out)) && g_strcmp0(term, "dumb") != 0;
+}
+
+/* Asked for at each update, as the window may have been resized. */
 static bool fits_terminal(const RunView *view)
 {
     struct winsize size;
     int fd = fileno(view->out);
 
     /* A line that wraps, or has scrolled away, cannot be gone back to. */
-    return isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 &&
+    return view->is_terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 &&
            size.ws_col >= view->id_width + RUN_REPORT_LINE_WIDTH &&
            size.ws_row > view->count;
 }
@@ -81,9 +86,9 @@ RunView *run_view_new(const Machine *machine, FILE *out)
         view->rows[i].sample = result.sample;
         view->id_width = MAX(view->id_width, (int)strlen(result.id));
     }
-    view->in_place = fits_terminal(view);
+    view->is_terminal = is_terminal(out);
     view->time_ns = aio_clock_ns();
-    if (view->in_place) {
+    if (view->is_terminal) {
         report_set_handler(show_message, view);
     }
     return view;
@@ -112,17 +117,18 @@ static void update_row(RunView *view, GString *text, size_t index,
 }
 
 /* Back to the first of the lines, or a heading for new ones. */
-static void begin_update(RunView *view, GString *text)
+static void begin_update(RunView *view, GString *text, bool in_place)
 {
     bool disturbed = atomic_exchange_explicit(&view->disturbed, false,
                                               memory_order_relaxed);
 
-    if (view->in_place ? view->updates == 0 || disturbed
-                       : view->updates % HEADING_EVERY == 0) {
+    if (in_place ? !view->was_in_place || disturbed
+                 : view->updates % HEADING_EVERY == 0) {
         run_report_heading(text, view->id_width);
-    } else if (view->in_place) {
+    } else if (in_place) {
         g_string_append_printf(text, CURSOR_UP, view->count);
     }
+    view->was_in_place = in_place;
     view->updates++;
 }
 
@@ -131,10 +137,11 @@ void run_view_update(RunView *view)
     g_autoptr(GString) text = g_string_new(NULL);
     int64_t now_ns = aio_clock_ns();
     int64_t interval_ns = MAX(now_ns - view->time_ns, 1);
+    bool in_place = fits_terminal(view);
 
-    begin_update(view, text);
+    begin_update(view, text, in_place);
     for (size_t i = 0; i < view->count; i++) {
-        if (view->in_place) {
+        if (in_place) {
             g_string_append(text, ERASE_LINE);
         }
         update_row(view, text, i, interval_ns);

@@ -8,9 +8,11 @@
 
 #include "event-record.h"
 
+#include "base/counter.h"
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/rcu.h"
+#include "base/thread.h"
 #include "host/emul.h"
 #include "iothread/aio-context.h"
 
@@ -36,12 +38,9 @@ typedef struct LoadThread {
     size_t index;               /* [const] */
     pthread_t thread;
     uint64_t counter;           /* [thread] the next event's */
-    /*
-     * [atomic] Written by the thread alone, relaxed: report() pairs with
-     * workload_events_get_counts(), which wants no order.
-     */
-    atomic_uint_fast64_t generated;
-    atomic_uint_fast64_t refused;
+    Counter generated;
+    Counter refused;
+    char name[THREAD_NAME_BYTES];   /* [const] */
 } LoadThread;
 
 struct WorkloadEvents {
@@ -80,13 +79,6 @@ static bool wait_until(WorkloadEvents *load, int64_t time_ns)
     return !load_stopping(load);
 }
 
-static void count(atomic_uint_fast64_t *counter)
-{
-    atomic_store_explicit(
-        counter, atomic_load_explicit(counter, memory_order_relaxed) + 1,
-        memory_order_relaxed);
-}
-
 static EmulReport report(LoadThread *self)
 {
     EventRecord record = {
@@ -100,10 +92,10 @@ static EmulReport report(LoadThread *self)
     event_record_encode(&record, words);
     outcome = emul_report_event(self->load->host, self->device.dev_id, words);
     if (outcome == EMUL_REPORT_REFUSED) {
-        count(&self->refused);
+        counter_add(&self->refused, 1);
     } else {
         self->counter++;
-        count(&self->generated);
+        counter_add(&self->generated, 1);
     }
     return outcome;
 }
@@ -122,28 +114,47 @@ static void run_max(LoadThread *self)
     }
 }
 
-/* When the device's event number @k is due. */
-static int64_t due_ns(const LoadThread *self, uint64_t k)
+uint64_t workload_events_due_count(uint64_t rate, size_t devices, size_t index,
+                                   int64_t elapsed_ns)
 {
-    const WorkloadEvents *load = self->load;
-    uint64_t n = k * load->devices + self->index;
+    uint64_t ns = elapsed_ns;
+    uint64_t all;
 
-    return load->start_ns + (int64_t)(n / load->rate * NS_PER_S +
-                                      n % load->rate * NS_PER_S / load->rate);
+    if (elapsed_ns < 0) {
+        return 0;
+    }
+    /* The first of all is due at 0: those with n / rate <= elapsed. */
+    all = ns / NS_PER_S * rate + ns % NS_PER_S * rate / NS_PER_S + 1;
+    return all > index ? (all - index - 1) / devices + 1 : 0;
 }
 
+int64_t workload_events_due_ns(uint64_t rate, size_t devices, size_t index,
+                               uint64_t k)
+{
+    uint64_t n = k * devices + index;
+
+    /* Rounded up, so that it agrees with the count at that time. */
+    return n / rate * NS_PER_S + (n % rate * NS_PER_S + rate - 1) / rate;
+}
+
+/* To a burst's last event, then all that is due, a few between two looks. */
 static void run_paced(LoadThread *self)
 {
     WorkloadEvents *load = self->load;
     uint64_t burst = load->rate / load->devices * BURST_NS / NS_PER_S;
     uint64_t k = 0;
 
-    while (wait_until(load, due_ns(self, k + MAX(burst, 1) - 1))) {
-        int64_t now = aio_clock_ns();
+    while (wait_until(load, load->start_ns +
+                                workload_events_due_ns(
+                                    load->rate, load->devices, self->index,
+                                    k + MAX(burst, 1) - 1))) {
+        uint64_t due = workload_events_due_count(
+            load->rate, load->devices, self->index,
+            aio_clock_ns() - load->start_ns);
 
-        for (int i = 0; i < REPORTS_AT_ONCE && due_ns(self, k) <= now; i++) {
+        due = MIN(due, k + REPORTS_AT_ONCE);
+        for (; k < due; k++) {
             report(self);
-            k++;
         }
     }
 }
@@ -153,6 +164,7 @@ static void *load_thread(void *opaque)
     LoadThread *self = opaque;
 
     rcu_register_thread();
+    thread_set_name(self->name);
     if (self->load->rate == WORKLOAD_RATE_MAX) {
         run_max(self);
     } else {
@@ -202,6 +214,8 @@ static WorkloadEvents *load_new(HostIommu *host, const WorkloadDevice *devices,
         load->threads[i].load = load;
         load->threads[i].device = devices[i];
         load->threads[i].index = i;
+        g_snprintf(load->threads[i].name, THREAD_NAME_BYTES, "load %s",
+                   devices[i].id);
     }
     return load;
 }
@@ -216,11 +230,11 @@ WorkloadEvents *workload_events_start(HostIommu *host,
     load->start_ns = aio_clock_ns();
     while (rate > 0 && load->count < count) {
         LoadThread *self = &load->threads[load->count];
-        int ret = pthread_create(&self->thread, NULL, load_thread, self);
+        int ret = thread_create(&self->thread, load_thread, self);
 
         if (ret != 0) {
-            error_set_errno(error, ret, "thread for the device of StreamID %u",
-                            self->device.sid);
+            error_set_errno(error, ret, "thread for device '%s'",
+                            devices[load->count].id);
             workload_events_free(load);
             return NULL;
         }
@@ -236,10 +250,8 @@ WorkloadCounts workload_events_get_counts(WorkloadEvents *load)
     for (size_t i = 0; i < load->devices; i++) {
         const LoadThread *thread = &load->threads[i];
 
-        counts.generated += atomic_load_explicit(&thread->generated,
-                                                 memory_order_relaxed);
-        counts.refused += atomic_load_explicit(&thread->refused,
-                                               memory_order_relaxed);
+        counts.generated += counter_get(&thread->generated);
+        counts.refused += counter_get(&thread->refused);
     }
     return counts;
 }

@@ -24,10 +24,13 @@ typedef struct WorkloadEvents WorkloadEvents;
  * struct WorkloadDevice - one that reports
  * @dev_id: iommufd object ID
  * @sid: StreamID
+ * @id: the name of its thread begins with "load " and this; borrowed for the
+ *      call
  */
 typedef struct WorkloadDevice {
     uint32_t dev_id;
     uint32_t sid;
+    const char *id;
 } WorkloadDevice;
 
 /**
@@ -63,5 +66,24 @@ void workload_events_stop(WorkloadEvents *load);
 void workload_events_free(WorkloadEvents *load);
 
 WorkloadCounts workload_events_get_counts(WorkloadEvents *load);
+
+/**
+ * workload_events_due_count() - how many events one device has to report by
+ * then: pure
+ * @rate: of all @devices together, 1 to 10^9
+ * @index: of the device, below @devices
+ * @elapsed_ns: since the start
+ */
+uint64_t workload_events_due_count(uint64_t rate, size_t devices, size_t index,
+                                   int64_t elapsed_ns);
+
+/**
+ * workload_events_due_ns() - when its event @k is due: pure
+ *
+ * Return: ns from the start, the first at which workload_events_due_count()
+ * is @k + 1.
+ */
+int64_t workload_events_due_ns(uint64_t rate, size_t devices, size_t index,
+                               uint64_t k);
 
 #endif

@@ -36,6 +36,9 @@ void error_report_err(GError *error);
 typedef void ReportHandler(ReportLevel level, const char *message,
                            void *opaque);
 
+/* Print a message as it is printed without a handler, a handler's too. */
+void report_print(ReportLevel level, const char *message);
+
 /**
  * report_set_handler() - send messages to @handler; NULL for stderr again
  *

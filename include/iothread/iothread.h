@@ -36,6 +36,10 @@ typedef struct IOThreadProperties {
  * @id: copied
  * @properties: copied; NULL for the defaults
  *
+ * The kernel keeps 15 bytes of a thread's name, so 12 of the id. QEMU leaves
+ * out a name that is longer; but "smmu0-iothread" is one, and cut, "IO
+ * smmu0-iothre" still tells threads apart where none would not.
+ *
  * Context: Blocks until the new thread has published its TID.
  * Return: to be given to iothread_stop(), or NULL and @error set: a property
  * out of range (0 to INT64_MAX), no fd or no thread to be had.

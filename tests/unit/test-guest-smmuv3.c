@@ -9,6 +9,7 @@
 
 #include "base/rcu.h"
 #include "host/emul.h"
+#include "hw/iommu/viommu-internal.h"
 #include "iothread/iothread.h"
 
 #include <sched.h>
@@ -17,7 +18,20 @@ enum { SID = 0x1208, OTHER_SID = 0x77 };
 
 #define DEADLINE_NS (20 * INT64_C(1000000000))
 
+/* One access, as Trace records it. */
+typedef struct Access {
+    char kind;                  /* 'r', 'w' */
+    unsigned size;
+    uint64_t offset;
+    uint64_t value;             /* of a write */
+} Access;
+
+/* In a table of them: an address, which may be any. */
+#define ANY UINT64_MAX
+
 typedef struct Fixture {
+    uint32_t first_sequence;    /* of the host's queue */
+    bool traced;                /* record what the driver does at the start */
     IOThread *iothread;
     HostIommu *host;
     GuestRam *ram;
@@ -26,6 +40,49 @@ typedef struct Fixture {
     VfioDevice *vfio;
     GuestSmmuv3 *guest;
 } Fixture;
+
+/* The accesses of the driver under test, and the model that they go on to. */
+static GArray *trace;
+static const ViommuOps *real_ops;
+
+/* A register that is polled counts once. */
+static uint64_t trace_read(Viommu *viommu, uint64_t offset, unsigned size)
+{
+    const Access access = { 'r', size, offset, 0 };
+    const Access *last = trace->len
+        ? &g_array_index(trace, Access, trace->len - 1) : NULL;
+
+    if (!last || last->kind != 'r' || last->offset != offset) {
+        g_array_append_val(trace, access);
+    }
+    return real_ops->mmio_read(viommu, offset, size);
+}
+
+static void trace_write(Viommu *viommu, uint64_t offset, unsigned size,
+                        uint64_t value)
+{
+    const Access access = { 'w', size, offset, value };
+
+    g_array_append_val(trace, access);
+    real_ops->mmio_write(viommu, offset, size, value);
+}
+
+/* The ops table is the seam: the driver is not told that it is watched. */
+static void drive(Fixture *fixture, const GuestSmmuv3Config *guest)
+{
+    ViommuOps ops = *fixture->viommu->ops;
+    GError *error = NULL;
+
+    real_ops = fixture->viommu->ops;
+    if (fixture->traced) {
+        ops.mmio_read = trace_read;
+        ops.mmio_write = trace_write;
+        fixture->viommu->ops = &ops;
+    }
+    fixture->guest = guest_smmuv3_new(guest, &error);
+    fixture->viommu->ops = real_ops;
+    g_assert_no_error(error);
+}
 
 static void fixture_set_up(Fixture *fixture, const Smmuv3Properties *properties)
 {
@@ -47,13 +104,13 @@ static void fixture_set_up(Fixture *fixture, const Smmuv3Properties *properties)
     fixture->vfio = vfio_device_bind(
         fixture->host, emul_device_open(fixture->host), "d0", &error);
     g_assert_no_error(error);
+    emul_set_first_sequence(fixture->host, fixture->first_sequence);
     g_assert_true(viommu_add_device(fixture->viommu, fixture->vfio, SID,
                                     &error));
     guest.viommu = fixture->viommu;
     guest.ram = fixture->ram;
     guest.irq = fixture->irq;
-    fixture->guest = guest_smmuv3_new(&guest, &error);
-    g_assert_no_error(error);
+    drive(fixture, &guest);
 }
 
 static void fixture_tear_down(Fixture *fixture)
@@ -112,7 +169,7 @@ static void test_good_records_are_seen(void)
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
-        Fixture fixture;
+        Fixture fixture = { 0 };
         GuestSmmuv3Counts counts = { 0 };
         g_autofree HistogramSnapshot *latency = g_new(HistogramSnapshot, 1);
 
@@ -155,7 +212,7 @@ static void test_bad_records_are_found(void)
     };
     uint64_t start_ns;
     uint64_t good = 0;
-    Fixture fixture;
+    Fixture fixture = { 0 };
 
     fixture_set_up(&fixture, NULL);
     start_ns = aio_clock_ns();
@@ -181,7 +238,7 @@ static void test_bad_records_are_found(void)
 /* What is in the queue when the driver stops is consumed, not left. */
 static void test_stop_consumes_what_is_there(void)
 {
-    Fixture fixture;
+    Fixture fixture = { 0 };
     int64_t deadline_ns = aio_clock_ns() + DEADLINE_NS;
 
     fixture_set_up(&fixture, NULL);
@@ -204,6 +261,108 @@ static void test_stop_consumes_what_is_there(void)
     guest_ram_free(fixture.ram);
     host_iommu_free(fixture.host);
     iothread_stop(fixture.iothread);
+}
+
+/*
+ * From probe to the last enable, message-signalled interrupts and no ATS: the
+ * accesses of Linux 7.3's driver, in their order.
+ */
+static void test_set_up_is_in_the_order_of_linux(void)
+{
+    static const Access expected[] = {
+        { 'r', 4, 0x00, 0 }, { 'r', 4, 0x04, 0 },       /* IDR0, IDR1 */
+        { 'r', 4, 0x0c, 0 },
+        { 'r', 4, 0x14, 0 }, { 'r', 4, 0x18, 0 },                     /* IIDR */
+        { 'r', 4, 0x20, 0 },                                       /* CR0 */
+        { 'w', 4, 0x20, 0 }, { 'r', 4, 0x24, 0 },
+        { 'w', 4, 0x28, 0xd75 }, { 'w', 4, 0x2c, 0x6 },         /* CR1, CR2 */
+        { 'w', 8, 0x80, ANY },                      /* STRTAB_BASE */
+        { 'w', 4, 0x88, 0x10210 },                      /* 2-level, 8, 16 */
+        { 'w', 8, 0x90, ANY },                      /* CMDQ_BASE */
+        { 'w', 4, 0x98, 0 }, { 'w', 4, 0x9c, 0 },
+        { 'w', 4, 0x20, 0x8 }, { 'r', 4, 0x24, 0 },        /* CMDQEN */
+        { 'w', 4, 0x98, 1 }, { 'w', 4, 0x98, 2 },       /* CFGI_ALL, SYNC */
+        { 'w', 4, 0x98, 3 }, { 'w', 4, 0x98, 4 },       /* TLBI, SYNC */
+        { 'w', 8, 0xa0, ANY },                      /* EVENTQ_BASE */
+        { 'w', 4, 0x100a8, 0 }, { 'w', 4, 0x100ac, 0 },
+        { 'w', 4, 0x20, 0xc }, { 'r', 4, 0x24, 0 },        /* EVENTQEN */
+        { 'w', 4, 0x50, 0 }, { 'r', 4, 0x54, 0 },          /* IRQ_CTRL */
+        { 'w', 8, 0x68, 0 }, { 'w', 8, 0xb0, 0 },
+        { 'w', 8, 0xb0, ANY }, { 'w', 4, 0xb8, ANY },
+        { 'w', 4, 0xbc, 0x1 },
+        { 'w', 8, 0x68, ANY }, { 'w', 4, 0x70, ANY },
+        { 'w', 4, 0x74, 0x1 },
+        { 'w', 4, 0x50, 0x5 }, { 'r', 4, 0x54, 0 },
+        { 'w', 4, 0x20, 0xd }, { 'r', 4, 0x24, 0 },        /* SMMUEN */
+        { 'w', 4, 0x98, 5 }, { 'w', 4, 0x98, 6 },       /* CFGI_STE, SYNC */
+    };
+    Fixture fixture = { .traced = true };
+
+    trace = g_array_new(FALSE, FALSE, sizeof(Access));
+    fixture_set_up(&fixture, NULL);
+    for (size_t i = 0; i < MIN(trace->len, G_N_ELEMENTS(expected)); i++) {
+        const Access *access = &g_array_index(trace, Access, i);
+
+        g_assert_cmphex(access->offset, ==, expected[i].offset);
+        g_assert_cmpint(access->kind, ==, expected[i].kind);
+        g_assert_cmpuint(access->size, ==, expected[i].size);
+        if (expected[i].value != ANY) {
+            g_assert_cmphex(access->value, ==, expected[i].value);
+        }
+    }
+    g_assert_cmpuint(trace->len, ==, G_N_ELEMENTS(expected));
+    g_array_unref(trace);
+    fixture_tear_down(&fixture);
+}
+
+/* Numbers that the host skipped are a loss: the flag toggles, and is echoed. */
+static void test_overflow_is_acknowledged(void)
+{
+    enum { PROD = 0x100a8, CONS = 0x100ac, SKIPPED = 5 };
+    const uint32_t flag = UINT32_C(1) << 31;
+    Fixture fixture = { .first_sequence = SKIPPED };
+    int64_t deadline_ns = aio_clock_ns() + DEADLINE_NS;
+
+    fixture_set_up(&fixture, NULL);
+    report(&fixture, SID, 0, aio_clock_ns());
+    wait_for(&fixture, 1);
+    while (!(viommu_mmio_read(fixture.viommu, CONS, 4) & flag)) {
+        g_assert_cmpint(aio_clock_ns(), <, deadline_ns);
+        sched_yield();
+    }
+    g_assert_true(viommu_mmio_read(fixture.viommu, PROD, 4) & flag);
+    g_assert_cmpuint(viommu_get_stats(fixture.viommu).lost, ==, SKIPPED);
+    g_assert_cmpuint(viommu_get_stats(fixture.viommu).overflows, ==, 1);
+
+    /* The flag is kept by what comes after. */
+    report(&fixture, SID, 1, aio_clock_ns());
+    g_assert_cmpuint(wait_for(&fixture, 2).overflows, ==, 1);
+    guest_smmuv3_rest(fixture.guest);
+    g_assert_true(viommu_mmio_read(fixture.viommu, CONS, 4) & flag);
+    fixture_tear_down(&fixture);
+}
+
+/* Times in the record count, however fast or slow the machine is. */
+static void test_latency_is_that_of_the_record(void)
+{
+    g_autofree HistogramSnapshot *latency = g_new(HistogramSnapshot, 1);
+    int64_t now_ns = aio_clock_ns();
+    Fixture fixture = { 0 };
+
+    fixture_set_up(&fixture, NULL);
+    report(&fixture, SID, 0, now_ns / 4);
+    wait_for(&fixture, 1);
+    guest_smmuv3_get_latency(fixture.guest, latency);
+    g_assert_cmpuint(latency->max, >=, now_ns - now_ns / 4);
+    report(&fixture, SID, 1, now_ns / 2);
+    report(&fixture, SID, 2, aio_clock_ns());
+    wait_for(&fixture, 3);
+    guest_smmuv3_get_latency(fixture.guest, latency);
+    g_assert_cmpuint(histogram_snapshot_quantile(latency, 1000), >,
+                     histogram_snapshot_quantile(latency, 666));
+    g_assert_cmpuint(histogram_snapshot_quantile(latency, 666), >,
+                     histogram_snapshot_quantile(latency, 333));
+    fixture_tear_down(&fixture);
 }
 
 static void test_ram_runs_out(void)
@@ -236,6 +395,12 @@ int main(int argc, char **argv)
                     test_bad_records_are_found);
     g_test_add_func("/guest-smmuv3/stop-consumes-what-is-there",
                     test_stop_consumes_what_is_there);
+    g_test_add_func("/guest-smmuv3/set-up-is-in-the-order-of-linux",
+                    test_set_up_is_in_the_order_of_linux);
+    g_test_add_func("/guest-smmuv3/overflow-is-acknowledged",
+                    test_overflow_is_acknowledged);
+    g_test_add_func("/guest-smmuv3/latency-is-that-of-the-record",
+                    test_latency_is_that_of_the_record);
     g_test_add_func("/guest-ram/runs-out", test_ram_runs_out);
     ret = g_test_run();
     rcu_unregister_thread();

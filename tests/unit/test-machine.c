@@ -1,28 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "command-line.h"
-#include "machine.h"
+#include "event-record.h"
+#include "machine-internal.h"
+#include "proc-self.h"
 
 #include "base/rcu.h"
 #include "base/report.h"
+#include "host/emul.h"
 #include "iothread/aio-context.h"
 
-#include <dirent.h>
 #include <sched.h>
 #include <sys/resource.h>
 
 #define DEADLINE_NS (40 * INT64_C(1000000000))
-
-static int count_fds(void)
-{
-    DIR *dir = opendir("/proc/self/fd");
-    int count = 0;
-
-    while (readdir(dir)) {
-        count++;
-    }
-    closedir(dir);
-    return count;
-}
 
 /* Of all vIOMMUs. */
 static void count_events(const Machine *machine, uint64_t *seen,
@@ -55,10 +45,11 @@ static void run(Machine *machine, uint64_t enough)
         count_events(machine, &seen, &refused);
     } while (seen < enough && refused == 0);
     machine_stop_load(machine);
-    while (!machine_is_settled(machine)) {
+    while (machine_count_pending(machine) > 0) {
         g_assert_cmpint(aio_clock_ns(), <, deadline_ns);
         sched_yield();
     }
+    machine_rest(machine);
 }
 
 static void assert_balanced(const Machine *machine)
@@ -101,14 +92,14 @@ static void test_runs_balance(void)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(Config) config = words_parse_good(&cases[i]);
         GError *error = NULL;
-        int fds = count_fds();
+        unsigned fds = proc_self_fds();
         Machine *machine = machine_new(config, &error);
 
         g_assert_no_error(error);
         run(machine, 2000);
         assert_balanced(machine);
         machine_free(machine);
-        g_assert_cmpint(count_fds(), ==, fds);
+        g_assert_cmpuint(proc_self_fds(), ==, fds);
     }
 }
 
@@ -125,6 +116,31 @@ static void test_no_load_generates_nothing(void)
     assert_balanced(machine);
     g_assert_cmpuint(
         machine_get_result(machine, 0, latency).sample.generated, ==, 0);
+    machine_free(machine);
+}
+
+/* An event behind the workload's back is in the host's books only. */
+static void test_host_is_checked(void)
+{
+    Words words = { { TWO_BEHIND_ONE, "-device", "arm-smmuv3,id=s" } };
+    g_autoptr(Config) config = words_parse_good(&words);
+    GError *error = NULL;
+    Machine *machine = machine_new(config, &error);
+    const uint64_t event[EVENT_RECORD_WORDS] = { 0x10 };  /* F_TRANSLATION */
+    const MachineDevice *device;
+
+    g_assert_no_error(error);
+    g_assert_true(machine_start_load(machine, &error));
+    machine_stop_load(machine);
+    g_assert_true(machine_check_hosts(machine, &error));
+    g_assert_no_error(error);
+
+    device = machine->devices->pdata[0];
+    emul_report_event(vfio_device_get_host(device->vfio),
+                      vfio_device_get_dev_id(device->vfio), event);
+    g_assert_false(machine_check_hosts(machine, &error));
+    g_assert_true(g_str_has_prefix(error->message, "'h' counts "));
+    g_error_free(error);
     machine_free(machine);
 }
 
@@ -166,17 +182,17 @@ static void test_failure_leaves_nothing(void)
 {
     Words words = { { TWO_BEHIND_ONE, "-device", "arm-smmuv3,id=s" } };
     g_autoptr(Config) config = words_parse_good(&words);
-    int fds = count_fds();
+    unsigned fds = proc_self_fds();
     rlim_t limit = 4;
 
     report_set_handler(ignore_report, NULL);
     while (!try_with_limit(config, limit)) {
-        g_assert_cmpint(count_fds(), ==, fds);
+        g_assert_cmpuint(proc_self_fds(), ==, fds);
         limit++;
         g_assert_cmpuint(limit, <, 200);
     }
     report_set_handler(NULL, NULL);
-    g_assert_cmpint(count_fds(), ==, fds);
+    g_assert_cmpuint(proc_self_fds(), ==, fds);
     g_assert_cmpuint(limit, >, 10);
 }
 
@@ -189,6 +205,7 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/runs-balance", test_runs_balance);
     g_test_add_func("/machine/no-load-generates-nothing",
                     test_no_load_generates_nothing);
+    g_test_add_func("/machine/host-is-checked", test_host_is_checked);
     g_test_add_func("/machine/failure-leaves-nothing",
                     test_failure_leaves_nothing);
     ret = g_test_run();

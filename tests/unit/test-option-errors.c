@@ -15,6 +15,10 @@
 #define OPTION_HINT                                                     \
     "\naccepted: -object, -device, -name, -duration, -load, -report, "  \
     "-quiet, -version, -help"
+#define OBJECT_HINT "\naccepted: iommufd-emulated, iothread"
+#define DEVICE_HINT "\naccepted: arm-smmuv3, emulated-pci"
+#define NAME_HINT \
+    "\naccepted: guest=NAME, process=NAME, debug-threads=on|off"
 #define SMMU_HINT                                                        \
     "\naccepted: accel, ats, eventq-log2size, id, iothread, msi, oas, "  \
     "ril, ssidsize"
@@ -31,8 +35,19 @@ static const struct {
     { { { "--" } }, "--: invalid option" OPTION_HINT },
     { { { "disk.img" } }, "disk.img: unexpected argument" OPTION_HINT },
     { { { "" } }, ": unexpected argument" OPTION_HINT },
-    { { { "-load" } }, "-load: requires an argument" },
-    { { { "-quiet", "--device" } }, "--device: requires an argument" },
+    { { { "-load" } },
+      "-load: requires an argument: EVENTS_PER_SECOND, or max" },
+    { { { "-quiet", "--device" } },
+      "--device: requires an argument: DRIVER,id=ID[,PROPERTY=VALUE]..., or "
+      "help" },
+    { { { "-object" } },
+      "-object: requires an argument: TYPE,id=ID[,PROPERTY=VALUE]..., or "
+      "help" },
+    { { { "-name" } }, "-name: requires an argument: NAME[,process=NAME]" },
+    { { { "-duration" } },
+      "-duration: requires an argument: SECONDS, 0 until interrupted" },
+    { { { "-report" } },
+      "-report: requires an argument: FILE, or - for stdout" },
     { { { "--load=5" } }, "--load=5: invalid option" OPTION_HINT },
     /* types */
     { { { "-object", "foo" } },
@@ -47,18 +62,19 @@ static const struct {
     { { { "--device", "foo,help" } },
       "-device foo,help: 'foo' is not a valid device model name\n"
       "accepted: arm-smmuv3, emulated-pci" },
-    { { { "-device", "" } }, "-device : Parameter 'driver' is missing" },
+    { { { "-device", "" } },
+      "-device : Parameter 'driver' is missing" DEVICE_HINT },
     { { { "-device", "id=x" } },
-      "-device id=x: Parameter 'driver' is missing" },
+      "-device id=x: Parameter 'driver' is missing" DEVICE_HINT },
     { { { "-object", "id=x" } },
-      "-object id=x: Parameter 'qom-type' is missing" },
+      "-object id=x: Parameter 'qom-type' is missing" OBJECT_HINT },
     { { { "-device", "x,driver" } },
-      "-device x,driver: Parameter 'driver' is missing" },
+      "-device x,driver: Parameter 'driver' is missing" DEVICE_HINT },
     /* ids */
     { { { "-device", "arm-smmuv3" } },
-      "-device arm-smmuv3: Parameter 'id' is missing" },
+      "-device arm-smmuv3: Parameter 'id' is missing\naccepted: id=NAME" },
     { { { "-object", "iothread" } },
-      "-object iothread: Parameter 'id' is missing" },
+      "-object iothread: Parameter 'id' is missing\naccepted: id=NAME" },
     { { { "-object", "iothread,id=" } },
       "-object iothread,id=: Parameter 'id' expects an identifier"
       ID_HINT },
@@ -81,6 +97,9 @@ static const struct {
     { { { "-object", "iothread,id=s0-iothread", "-device", S } },
       "-device " S ": Duplicate ID 's0-iothread' for object\n"
       "without iothread= it makes an iothread of that name" },
+    { { { "-object", "iothread,id=smmu0-iothread" } },
+      "default machine: Duplicate ID 'smmu0-iothread' for object\n"
+      "choose another id, or give -device" },
     /* keys */
     { { { "-device", S ",foo=1" } },
       "-device " S ",foo=1: Property 'arm-smmuv3.foo' not found"
@@ -95,7 +114,11 @@ static const struct {
       "accepted: id, poll-grow, poll-max-ns, poll-shrink" },
     { { { "-object", "iothread,id=a,poll-grow" } },
       "-object iothread,id=a,poll-grow: Expected '=' after parameter "
-      "'poll-grow'" },
+      "'poll-grow'\n"
+      "poll-grow takes a number from 0 to 9223372036854775807" },
+    { { { "-object", "iothread,id=a,foo" } },
+      "-object iothread,id=a,foo: Expected '=' after parameter 'foo'\n"
+      "accepted: id, poll-grow, poll-max-ns, poll-shrink" },
     /* booleans */
     { { { "-device", S ",msi=maybe" } },
       "-device " S ",msi=maybe: Parameter 'msi' expects 'on' or 'off'" },
@@ -120,7 +143,8 @@ static const struct {
       "range [0, 9223372036854775807]" },
     { { { "-object", "iothread,id=a,poll-grow=9223372036854775808" } },
       "-object iothread,id=a,poll-grow=9223372036854775808: Value "
-      "'9223372036854775808' is too large for parameter 'poll-grow'" },
+      "'9223372036854775808' is too large for parameter 'poll-grow'\n"
+      "poll-grow takes a number from 0 to 9223372036854775807" },
     { { { "-object", "iothread,id=a,poll-shrink=1 " } },
       "-object iothread,id=a,poll-shrink=1 : Parameter 'poll-shrink' "
       "expects a number from 0 to 9223372036854775807" },
@@ -222,14 +246,20 @@ static const struct {
     { { { "-report", "" } },
       "-report : Parameter 'report' expects a file name, or '-' for "
       "stdout" },
-    { { { "-name", "a,process=b" } },
-      "-name a,process=b: Invalid parameter 'process'\n"
-      "accepted: guest=NAME" },
+    { { { "-name", "a,title=b" } },
+      "-name a,title=b: Invalid parameter 'title'" NAME_HINT },
+    { { { "-name", "a,process" } },
+      "-name a,process: Invalid parameter 'process'" NAME_HINT },
+    { { { "-name", "a,debug-threads=maybe" } },
+      "-name a,debug-threads=maybe: Parameter 'debug-threads' expects 'on' "
+      "or 'off'" },
     /* JSON: types are checked, not converted */
     { { { "-object", "{\"qom-type\":\"iothread\"}" } },
-      "-object {\"qom-type\":\"iothread\"}: Parameter 'id' is missing" },
+      "-object {\"qom-type\":\"iothread\"}: Parameter 'id' is missing\n"
+      "accepted: id=NAME" },
     { { { "-object", "{\"id\":\"a\"}" } },
-      "-object {\"id\":\"a\"}: Parameter 'qom-type' is missing" },
+      "-object {\"id\":\"a\"}: Parameter 'qom-type' is missing"
+      OBJECT_HINT },
     { { { "-device", "{\"driver\":1}" } },
       "-device {\"driver\":1}: Invalid parameter type for 'driver', "
       "expected: string" },

@@ -150,6 +150,10 @@ static void test_settings(void)
           10000000000, 100000, false, "box,1", "-" },
         { { { "-name", "guest=a=b", "-report", "a", "-report", "b,c" } },
           10000000000, 100000, false, "a=b", "b,c" },
+        { { { "-name", "debug-threads=on", "-duration", "1000000000" } },
+          1000000000000000000, 100000, false, NULL, NULL },
+        { { { "-name", "a,process=p,debug-threads=off", "-duration", ".5" } },
+          500000000, 100000, false, "a", NULL },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {

@@ -11,6 +11,7 @@ static RunSample good_sample(void)
     return (RunSample){
         .generated = 1000,
         .seen = 900,
+        .guest_overflows = 3,
         .pump = {
             .delivered = 900, .discarded = 10, .lost = 90, .reads = 50,
             .interrupts = 40, .overflows = 3, .queue_used = 64,
@@ -57,6 +58,12 @@ static void test_balance(void)
           "1 records damaged, out of order or twice" },
         { offsetof(RunSample, refused), 5, true,
           "5 events refused by the host" },
+        { offsetof(RunSample, guest_overflows), -1, true,
+          "3 overflows shown to the guest, but 2 seen by it" },
+        { offsetof(RunSample, pump.overflows), -3, true,
+          "90 events lost, but no overflow shown to the guest; "
+          "0 overflows shown to the guest, but 3 seen by it" },
+        { offsetof(RunSample, gerrors), 2, true, "2 global errors" },
         { offsetof(RunSample, pump.delivered), 1, false,
           "1000 events generated, but 1001 delivered, discarded or lost "
           "(difference -1); 901 records delivered, but 900 read by the guest "
@@ -68,7 +75,8 @@ static void test_balance(void)
         g_autofree char *explanation = NULL;
 
         G_STRUCT_MEMBER(uint64_t, &sample, cases[i].field) += cases[i].change;
-        g_assert_cmpint(run_sample_settled(&sample), ==, cases[i].settled);
+        g_assert_cmpint(run_sample_pending(&sample) == 0, ==,
+                        cases[i].settled);
         explanation = run_sample_explain(&sample);
         g_assert_cmpstr(explanation, ==, cases[i].explanation);
     }
@@ -82,7 +90,7 @@ static void test_corrupt_record_settles_unbalanced(void)
 
     sample.seen--;
     sample.corrupt++;
-    g_assert_true(run_sample_settled(&sample));
+    g_assert_cmpuint(run_sample_pending(&sample), ==, 0);
     explanation = run_sample_explain(&sample);
     g_assert_cmpstr(explanation, ==,
                     "1 records damaged, out of order or twice");
@@ -102,6 +110,26 @@ static void test_line_text(void)
         "vIOMMU events/s  reads/s  ev/read  irqs/s  lost/s  queue"
         "     p50     p99\n"
         "smmu0     1.80k      100       18      80     180    25%"
+        "    50ns  5.00us\n");
+}
+
+/* Only what came between the two samples, over the time between them. */
+static void test_line_shows_differences(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autofree HistogramSnapshot *latency = latencies();
+    RunSample before = good_sample();
+    RunSample now = good_sample();
+
+    now.pump.delivered += 300;
+    now.pump.reads += 6;
+    now.pump.interrupts += 2;
+    now.pump.lost += 1;
+    run_report_line(text, ID_WIDTH, "smmu0", &before, &now, 2000000000,
+                    latency);
+    g_assert_cmpstr(
+        text->str, ==,
+        "smmu0       150        3       50       1    0.50    25%"
         "    50ns  5.00us\n");
 }
 
@@ -269,6 +297,8 @@ int main(int argc, char **argv)
     g_test_add_func("/run-report/corrupt-record-settles-unbalanced",
                     test_corrupt_record_settles_unbalanced);
     g_test_add_func("/run-report/line-text", test_line_text);
+    g_test_add_func("/run-report/line-shows-differences",
+                    test_line_shows_differences);
     g_test_add_func("/run-report/line-width-is-constant",
                     test_line_width_is_constant);
     g_test_add_func("/run-report/no-latency-without-records",
