@@ -3,7 +3,7 @@
  * Command queue errors: where CMDQ_CONS stands, what has been done and what
  * has not, and how software goes on (IHI 0070 G.b, 4.1.2, 7.1).
  */
-#include "fixture.h"
+#include "cmdq-fixture.h"
 
 #include "host/iommufd-abi.h"
 #include "host/vfio-abi.h"
@@ -16,16 +16,12 @@
 #define ABSENT 0x11             /* no device has this StreamID */
 #define LOG2 9                  /* of the command queue */
 
-#define OP(op, sid) ((uint64_t)(op) | (uint64_t)(sid) << 32)
 #define PREFETCH OP(0x01, SID)
 #define CFGI_STE OP(0x03, SID)
 #define TLBI OP(0x10, 0)
-#define SYNC UINT64_C(0x46)
 #define SYNC_IRQ (SYNC | 1 << 12)
-#define ILLEGAL UINT64_C(0xff)
 #define HOST_REFUSES (TLBI | BIT(11))   /* a reserved bit: EIO */
 
-#define CMDQ_ERR FIELD_MASK(GERROR, CMDQ_ERR)
 
 enum { ERR_ILL = 1, ERR_ABT = 2 };
 
@@ -48,57 +44,6 @@ static void setup_again(void)
 {
     teardown();
     setup();
-}
-
-static void commands(uint64_t word0, unsigned count)
-{
-    while (count-- > 0) {
-        guest_command(f, word0, 0);
-    }
-}
-
-static void run(uint64_t word0)
-{
-    guest_command(f, word0, 0);
-    guest_kick(f);
-}
-
-static bool error_is_active(void)
-{
-    return (guest_read(f, A_GERROR) ^ guest_read(f, A_GERRORN)) & CMDQ_ERR;
-}
-
-static void acknowledge(void)
-{
-    guest_write(f, A_GERRORN, guest_read(f, A_GERROR));
-}
-
-/* All that was handed over has been consumed, without an error. */
-static void assert_done(void)
-{
-    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, f->cmdq_prod);
-    g_assert_false(error_is_active());
-}
-
-/* The queue stands at @rd (index and wrap) for reason @err. */
-static void assert_error(uint32_t rd, unsigned err)
-{
-    g_assert_true(error_is_active());
-    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, err << 24 | rd);
-}
-
-/* Software's cure: a SYNC in place of the command to blame. */
-static void overwrite(uint32_t rd, uint64_t word0)
-{
-    uint32_t index = rd & ((1u << f->log2_cmdq) - 1);
-
-    guest_words_store(guest_words(f, GUEST_CMDQ + 16 * index),
-                      (uint64_t[]){ word0, 0 }, 2);
-}
-
-static uint64_t invalidations(void)
-{
-    return emul_get_stats(f->host).invalidations;
 }
 
 /* The position of an error in a run, whatever stands before it. */
@@ -131,61 +76,61 @@ static void test_error_stays_at_the_bad_command(void)
 
             g_test_message("0x%" PRIx64 " after %s", bad[b], runs[i].name);
             setup_again();
-            commands(runs[i].before, runs[i].count);
-            commands(bad[b], 1);
-            commands(TLBI, 3);
-            commands(SYNC, 1);
+            cmdq_put(f, runs[i].before, runs[i].count);
+            cmdq_put(f, bad[b], 1);
+            cmdq_put(f, TLBI, 3);
+            cmdq_put(f, SYNC, 1);
             guest_kick(f);
-            assert_error(runs[i].count, ERR_ILL);
+            cmdq_assert_error(f, runs[i].count, ERR_ILL);
             g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, 1);
             /* What stands before it is done, what follows is not. */
-            g_assert_cmpuint(invalidations(), ==, done);
-            overwrite(runs[i].count, SYNC);
-            acknowledge();
-            assert_done();
-            g_assert_cmpuint(invalidations(), ==, done + 3);
+            g_assert_cmpuint(cmdq_invalidations(f), ==, done);
+            cmdq_overwrite(f, runs[i].count, SYNC);
+            cmdq_acknowledge(f);
+            cmdq_assert_done(f);
+            g_assert_cmpuint(cmdq_invalidations(f), ==, done + 3);
         }
     }
 }
 
 static void test_nothing_is_consumed_while_in_error(void)
 {
-    run(ILLEGAL);
+    cmdq_run(f, ILLEGAL);
     for (unsigned i = 0; i < 5; i++) {
-        run(TLBI);
-        assert_error(0, ERR_ILL);
+        cmdq_run(f, TLBI);
+        cmdq_assert_error(f, 0, ERR_ILL);
     }
     /* Nor by switching off and on, which acknowledges nothing. */
     guest_write(f, A_CR0, 0x5);
     guest_write(f, A_CR0, 0xd);
-    assert_error(0, ERR_ILL);
-    g_assert_cmpuint(invalidations(), ==, 0);
+    cmdq_assert_error(f, 0, ERR_ILL);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 0);
     g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, 1);
 }
 
 static void test_acknowledgement_alone_restarts(void)
 {
-    run(ILLEGAL);
-    commands(TLBI, 2);
+    cmdq_run(f, ILLEGAL);
+    cmdq_put(f, TLBI, 2);
     guest_kick(f);
     /* Legal now, and waiting. */
-    overwrite(0, SYNC);
+    cmdq_overwrite(f, 0, SYNC);
     guest_kick(f);
-    assert_error(0, ERR_ILL);
-    g_assert_cmpuint(invalidations(), ==, 0);
-    acknowledge();
-    assert_done();
-    g_assert_cmpuint(invalidations(), ==, 2);
+    cmdq_assert_error(f, 0, ERR_ILL);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 0);
+    cmdq_acknowledge(f);
+    cmdq_assert_done(f);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 2);
 }
 
 static void test_command_that_stays_bad_is_an_error_again(void)
 {
-    run(ILLEGAL);
+    cmdq_run(f, ILLEGAL);
     for (unsigned i = 1; i < 5; i++) {
-        assert_error(0, ERR_ILL);
+        cmdq_assert_error(f, 0, ERR_ILL);
         g_assert_cmphex(guest_read(f, A_GERROR), ==, i % 2 ? CMDQ_ERR : 0);
         g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, i);
-        acknowledge();
+        cmdq_acknowledge(f);
     }
     g_assert_cmpuint(message_log_matching("illegal command at index 0"),
                      ==, 1);
@@ -205,13 +150,13 @@ static void start_at(uint64_t base, unsigned log2)
 static void test_bad_base_is_an_abort(void)
 {
     start_at(GUEST_NOWHERE, 4);
-    g_assert_false(error_is_active());
-    run(TLBI);
-    assert_error(0, ERR_ABT);
+    g_assert_false(cmdq_error_is_active(f));
+    cmdq_run(f, TLBI);
+    cmdq_assert_error(f, 0, ERR_ABT);
     g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, 1);
-    acknowledge();
-    assert_error(0, ERR_ABT);
-    g_assert_cmpuint(invalidations(), ==, 0);
+    cmdq_acknowledge(f);
+    cmdq_assert_error(f, 0, ERR_ABT);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 0);
     g_assert_cmpuint(message_log_matching("cannot be fetched"), ==, 1);
 }
 
@@ -224,10 +169,10 @@ static void test_queue_that_leaves_memory(void)
 
     guest_mem_set_regions(f->mem, &region, 1, &error);
     g_assert_no_error(error);
-    commands(TLBI, 260);
+    cmdq_put(f, TLBI, 260);
     guest_kick(f);
-    assert_error(256, ERR_ABT);
-    g_assert_cmpuint(invalidations(), ==, 256);
+    cmdq_assert_error(f, 256, ERR_ABT);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 256);
 }
 
 static void test_host_errors(void)
@@ -248,19 +193,19 @@ static void test_host_errors(void)
 
         setup_again();
         emul_set_failure(f->host, &failure);
-        commands(TLBI, 2);
-        commands(SYNC_IRQ, 1);
-        commands(TLBI, 4);      /* the second batch */
-        commands(SYNC_IRQ, 1);
+        cmdq_put(f, TLBI, 2);
+        cmdq_put(f, SYNC_IRQ, 1);
+        cmdq_put(f, TLBI, 4);      /* the second batch */
+        cmdq_put(f, SYNC_IRQ, 1);
         guest_kick(f);
-        assert_error(3, cases[i].code);
-        g_assert_cmpuint(invalidations(), ==, 2);
+        cmdq_assert_error(f, 3, cases[i].code);
+        g_assert_cmpuint(cmdq_invalidations(f), ==, 2);
         g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 1);
         g_assert_cmpuint(message_log_matching(g_strerror(cases[i].err)),
                          ==, cases[i].code == ERR_ABT);
-        acknowledge();
-        assert_done();
-        g_assert_cmpuint(invalidations(), ==, 6);
+        cmdq_acknowledge(f);
+        cmdq_assert_done(f);
+        g_assert_cmpuint(cmdq_invalidations(f), ==, 6);
         g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 2);
     }
 }
@@ -272,18 +217,18 @@ static void test_host_refuses_one_of_a_batch(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
         setup_again();
-        commands(TLBI, places[i]);
-        commands(HOST_REFUSES, 1);
-        commands(TLBI, 299 - places[i]);
-        commands(SYNC_IRQ, 1);
+        cmdq_put(f, TLBI, places[i]);
+        cmdq_put(f, HOST_REFUSES, 1);
+        cmdq_put(f, TLBI, 299 - places[i]);
+        cmdq_put(f, SYNC_IRQ, 1);
         guest_kick(f);
-        assert_error(places[i], ERR_ILL);
-        g_assert_cmpuint(invalidations(), ==, places[i]);
+        cmdq_assert_error(f, places[i], ERR_ILL);
+        g_assert_cmpuint(cmdq_invalidations(f), ==, places[i]);
         g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 0);
-        overwrite(places[i], SYNC);
-        acknowledge();
-        assert_done();
-        g_assert_cmpuint(invalidations(), ==, 299);
+        cmdq_overwrite(f, places[i], SYNC);
+        cmdq_acknowledge(f);
+        cmdq_assert_done(f);
+        g_assert_cmpuint(cmdq_invalidations(f), ==, 299);
         g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 1);
     }
 }
@@ -297,14 +242,14 @@ static void test_failed_invalidation_stops_cfgi_ste(void)
     };
 
     emul_set_failure(f->host, &count_attaches);
-    commands(HOST_REFUSES, 1);
-    commands(CFGI_STE, 1);
+    cmdq_put(f, HOST_REFUSES, 1);
+    cmdq_put(f, CFGI_STE, 1);
     guest_kick(f);
-    assert_error(0, ERR_ILL);
+    cmdq_assert_error(f, 0, ERR_ILL);
     g_assert_cmpuint(emul_get_calls_counted(f->host), ==, 0);
-    overwrite(0, SYNC);
-    acknowledge();
-    assert_done();
+    cmdq_overwrite(f, 0, SYNC);
+    cmdq_acknowledge(f);
+    cmdq_assert_done(f);
     g_assert_cmpuint(emul_get_calls_counted(f->host), ==, 1);
 }
 
@@ -318,8 +263,8 @@ static void note_cons(void *opaque)
 static void test_error_code_is_there_before_the_interrupt(void)
 {
     f->irq.raised = note_cons;
-    commands(TLBI, 4);
-    commands(ILLEGAL, 1);
+    cmdq_put(f, TLBI, 4);
+    cmdq_put(f, ILLEGAL, 1);
     guest_kick(f);
     g_assert_cmphex(cons_at_interrupt, ==, ERR_ILL << 24 | 4);
 }
@@ -339,7 +284,7 @@ static void test_two_failures_of_one_cr0_write(void)
     emul_set_failure(f->host, &failure);
     guest_write(f, A_CR0, 0xd);
     g_assert_cmphex(guest_read(f, A_CR0ACK), ==, 0xd);
-    assert_error(0, ERR_ABT);
+    cmdq_assert_error(f, 0, ERR_ABT);
     g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_GERROR], ==, 1);
     g_assert_cmpuint(message_log_matching("no host event queue"), ==, 1);
     g_assert_cmpuint(message_log_matching("cannot be fetched"), ==, 1);

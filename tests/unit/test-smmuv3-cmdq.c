@@ -4,7 +4,7 @@
  * 3.5, 4). Errors: test-smmuv3-cmdq-error.c; what CFGI_STE finds in the
  * tables: test-smmuv3-ste.c.
  */
-#include "fixture.h"
+#include "cmdq-fixture.h"
 
 #include "host/iommufd-abi.h"
 #include "host/vfio-abi.h"
@@ -14,16 +14,12 @@
 #define ABSENT 0x11             /* no device has this StreamID */
 #define LOG2 9                  /* of the command queue, unless a test says */
 
-#define OP(op, sid) ((uint64_t)(op) | (uint64_t)(sid) << 32)
 #define PREFETCH OP(0x01, SID)
 #define CFGI_STE OP(0x03, SID)
 #define TLBI OP(0x10, 0)
 #define TLBI_VA OP(0x12, 0)
-#define SYNC UINT64_C(0x46)
 #define SYNC_IRQ (SYNC | 1 << 12 | UINT64_C(0x33330003) << 32)
-#define ILLEGAL UINT64_C(0xff)
 
-#define CMDQ_ERR FIELD_MASK(GERROR, CMDQ_ERR)
 #define MSI_CMDQ_ABT FIELD_MASK(GERROR, MSI_CMDQ_ABT_ERR)
 
 enum { ERR_ILL = 1 };
@@ -101,57 +97,6 @@ static void setup_again(bool ats, unsigned log2)
     setup_with(ats, log2);
 }
 
-static void commands(uint64_t word0, unsigned count)
-{
-    while (count-- > 0) {
-        guest_command(f, word0, 0);
-    }
-}
-
-static void run(uint64_t word0)
-{
-    guest_command(f, word0, 0);
-    guest_kick(f);
-}
-
-static bool error_is_active(void)
-{
-    return (guest_read(f, A_GERROR) ^ guest_read(f, A_GERRORN)) & CMDQ_ERR;
-}
-
-static void acknowledge(void)
-{
-    guest_write(f, A_GERRORN, guest_read(f, A_GERROR));
-}
-
-/* All that was handed over has been consumed, without an error. */
-static void assert_done(void)
-{
-    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, f->cmdq_prod);
-    g_assert_false(error_is_active());
-}
-
-/* The queue stands at @rd (index and wrap) for reason @err. */
-static void assert_error(uint32_t rd, unsigned err)
-{
-    g_assert_true(error_is_active());
-    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, err << 24 | rd);
-}
-
-/* Software's cure: a SYNC in place of the command to blame. */
-static void overwrite(uint32_t rd, uint64_t word0)
-{
-    uint32_t index = rd & ((1u << f->log2_cmdq) - 1);
-
-    guest_words_store(guest_words(f, GUEST_CMDQ + 16 * index),
-                      (uint64_t[]){ word0, 0 }, 2);
-}
-
-static uint64_t invalidations(void)
-{
-    return emul_get_stats(f->host).invalidations;
-}
-
 typedef enum Verdict {
     ILL,                        /* the default */
     LEGAL,                      /* the host gets no invalidation */
@@ -178,17 +123,17 @@ static uint64_t command_of(unsigned op)
 
 static void check_opcode(unsigned op, Verdict verdict)
 {
-    uint64_t before = invalidations();
+    uint64_t before = cmdq_invalidations(f);
     uint32_t rd = f->cmdq_prod;
 
-    run(command_of(op));
-    g_assert_cmpuint(invalidations() - before, ==, verdict == FORWARDED);
+    cmdq_run(f, command_of(op));
+    g_assert_cmpuint(cmdq_invalidations(f) - before, ==, verdict == FORWARDED);
     if (verdict == ILL) {
-        assert_error(rd, ERR_ILL);
-        overwrite(rd, SYNC);
-        acknowledge();
+        cmdq_assert_error(f, rd, ERR_ILL);
+        cmdq_overwrite(f, rd, SYNC);
+        cmdq_acknowledge(f);
     }
-    assert_done();
+    cmdq_assert_done(f);
 }
 
 static void check_opcodes(bool ats)
@@ -220,12 +165,12 @@ static void test_secure_commands_are_illegal(void)
     for (unsigned op = 0; op < 256; op++) {
         uint32_t rd = f->cmdq_prod;
 
-        run(command_of(op) | BIT(10));
-        assert_error(rd, ERR_ILL);
-        overwrite(rd, SYNC);
-        acknowledge();
+        cmdq_run(f, command_of(op) | BIT(10));
+        cmdq_assert_error(f, rd, ERR_ILL);
+        cmdq_overwrite(f, rd, SYNC);
+        cmdq_acknowledge(f);
     }
-    g_assert_cmpuint(invalidations(), ==, 0);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 0);
 }
 
 static void test_commands_are_forwarded_unchanged(void)
@@ -243,7 +188,7 @@ static void test_commands_are_forwarded_unchanged(void)
     for (size_t i = 0; i < G_N_ELEMENTS(cmds); i++) {
         guest_command(f, cmds[i][0], cmds[i][1]);
         guest_kick(f);
-        assert_done();
+        cmdq_assert_done(f);
         g_assert_cmphex(GUINT64_FROM_LE(last_entry.cmd[0]), ==, cmds[i][0]);
         g_assert_cmphex(GUINT64_FROM_LE(last_entry.cmd[1]), ==, cmds[i][1]);
     }
@@ -275,12 +220,12 @@ static void test_invalidations_are_batched(void)
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         setup_again(false, LOG2);
         trace_begin();
-        commands(TLBI_VA, cases[i].count);
-        commands(SYNC, 1);
+        cmdq_put(f, TLBI_VA, cases[i].count);
+        cmdq_put(f, SYNC, 1);
         guest_kick(f);
-        assert_done();
+        cmdq_assert_done(f);
         g_assert_cmpstr(trace->str, ==, cases[i].calls);
-        g_assert_cmpuint(invalidations(), ==, cases[i].count);
+        g_assert_cmpuint(cmdq_invalidations(f), ==, cases[i].count);
     }
 }
 
@@ -307,7 +252,7 @@ static void test_order_of_host_calls(void)
                              *c == 'c' ? CFGI_STE : PREFETCH, 0);
         }
         guest_kick(f);
-        assert_done();
+        cmdq_assert_done(f);
         g_assert_cmpstr(trace->str, ==, cases[i].calls);
     }
 }
@@ -315,13 +260,13 @@ static void test_order_of_host_calls(void)
 static void test_cons_does_not_pass_what_is_not_done(void)
 {
     trace_begin();
-    commands(SYNC_IRQ, 2);
-    commands(TLBI, 5);
+    cmdq_put(f, SYNC_IRQ, 2);
+    cmdq_put(f, TLBI, 5);
     guest_kick(f);
     /* Past the SYNCs at most when the host is asked. */
     g_assert_cmpstr(trace->str, ==, "invalidate:5 ");
     g_assert_cmphex(cons_at_ioctl, ==, 2);
-    assert_done();
+    cmdq_assert_done(f);
 }
 
 static void test_absent_devices_are_no_ops(void)
@@ -334,8 +279,8 @@ static void test_absent_devices_are_no_ops(void)
     setup_again(true, LOG2);
     trace_begin();
     for (size_t i = 0; i < G_N_ELEMENTS(cmds); i++) {
-        run(cmds[i]);
-        assert_done();
+        cmdq_run(f, cmds[i]);
+        cmdq_assert_done(f);
     }
     g_assert_cmpstr(trace->str, ==, "");
 }
@@ -345,16 +290,16 @@ static void test_atc_inv_without_smmuen_is_ignored(void)
 {
     setup_again(true, LOG2);
     guest_write(f, A_CR0, 0xc);
-    commands(OP(0x40, SID), 3);
+    cmdq_put(f, OP(0x40, SID), 3);
     guest_kick(f);
-    assert_done();
-    g_assert_cmpuint(invalidations(), ==, 0);
-    run(TLBI);
-    g_assert_cmpuint(invalidations(), ==, 1);
+    cmdq_assert_done(f);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 0);
+    cmdq_run(f, TLBI);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 1);
     setup_again(false, LOG2);
     guest_write(f, A_CR0, 0xc);
-    run(OP(0x40, SID));
-    assert_error(0, ERR_ILL);
+    cmdq_run(f, OP(0x40, SID));
+    cmdq_assert_error(f, 0, ERR_ILL);
 }
 
 static void test_without_devices(void)
@@ -366,12 +311,12 @@ static void test_without_devices(void)
     trace_begin();
     for (unsigned op = 0; op < 256; op++) {
         if (verdicts[op] == FORWARDED || verdicts[op] == LEGAL) {
-            commands(command_of(op), 1);
+            cmdq_put(f, command_of(op), 1);
         }
     }
-    commands(SYNC_IRQ, 1);
+    cmdq_put(f, SYNC_IRQ, 1);
     guest_kick(f);
-    assert_done();
+    cmdq_assert_done(f);
     g_assert_cmpstr(trace->str, ==, "");
     g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 1);
 }
@@ -397,7 +342,8 @@ static void test_sync_signals(void)
         guest_command(f, (SYNC_IRQ & ~UINT64_C(0x3000)) | cases[i].cs << 12,
                       cases[i].address | 3);
         guest_kick(f);
-        assert_done();          /* an aborted message is no command error */
+        /* An aborted message is no command error. */
+        cmdq_assert_done(f);
         g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==,
                          cases[i].wire);
         g_assert_cmpuint(f->irq.messages, ==, cases[i].message);
@@ -421,7 +367,7 @@ static void test_sync_without_msi_is_wired(void)
     guest_start(f, 4, LOG2);
     guest_command(f, SYNC_IRQ, GUEST_DOORBELL);
     guest_kick(f);
-    assert_done();
+    cmdq_assert_done(f);
     g_assert_cmpuint(f->irq.messages, ==, 0);
     g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_CMD_SYNC], ==, 1);
 }
@@ -434,7 +380,7 @@ static void test_sync_message_to_its_own_slot(void)
 
         guest_command(f, SYNC | 1 << 12, gpa);
         guest_kick(f);
-        assert_done();
+        cmdq_assert_done(f);
         g_assert_cmphex(*(uint32_t *)guest_words(f, gpa), ==, 0);
         g_assert_cmphex(GUINT64_FROM_LE(guest_words(f, gpa)[1]), ==, gpa);
     }
@@ -455,38 +401,38 @@ static void note_cons(void *opaque)
 static void test_sync_is_consumed_before_its_interrupt(void)
 {
     f->irq.raised = note_cons;
-    commands(TLBI, 4);
-    commands(SYNC_IRQ, 1);
+    cmdq_put(f, TLBI, 4);
+    cmdq_put(f, SYNC_IRQ, 1);
     guest_kick(f);
     g_assert_cmphex(cons_at_interrupt, ==, 5);
     g_assert_cmpuint(invalidations_at_interrupt, ==, 4);
-    assert_done();
+    cmdq_assert_done(f);
 }
 
 static void test_queue_that_is_off(void)
 {
     guest_write(f, A_CR0, 0x5);
-    run(TLBI);
-    commands(ILLEGAL, 1);
+    cmdq_run(f, TLBI);
+    cmdq_put(f, ILLEGAL, 1);
     guest_kick(f);
     g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, 0);
     g_assert_cmphex(guest_read(f, A_GERROR), ==, 0);
-    overwrite(1, TLBI);
+    cmdq_overwrite(f, 1, TLBI);
     guest_write(f, A_CR0, 0xd);
-    assert_done();
-    g_assert_cmpuint(invalidations(), ==, 2);
+    cmdq_assert_done(f);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 2);
 }
 
 static void test_cons_may_be_set_while_off(void)
 {
-    commands(ILLEGAL, 3);
-    commands(TLBI, 2);
+    cmdq_put(f, ILLEGAL, 3);
+    cmdq_put(f, TLBI, 2);
     guest_write(f, A_CR0, 0x5);
     guest_kick(f);
     guest_write(f, A_CMDQ_CONS, 3);
     guest_write(f, A_CR0, 0xd);
-    assert_done();
-    g_assert_cmpuint(invalidations(), ==, 2);
+    cmdq_assert_done(f);
+    g_assert_cmpuint(cmdq_invalidations(f), ==, 2);
 }
 
 static void test_wrap(void)
@@ -501,11 +447,11 @@ static void test_wrap(void)
         for (unsigned round = 0; round < 5 * size; round++) {
             unsigned count = round % size + 1;
 
-            commands(TLBI, count);
+            cmdq_put(f, TLBI, count);
             sent += count;
             guest_kick(f);
-            assert_done();
-            g_assert_cmpuint(invalidations(), ==, sent);
+            cmdq_assert_done(f);
+            g_assert_cmpuint(cmdq_invalidations(f), ==, sent);
         }
     }
 }
@@ -514,11 +460,11 @@ static void test_inconsistent_prod_consumes_nothing(void)
 {
     for (uint32_t prod = 0; prod < 16; prod++) {
         setup_again(false, 3);
-        commands(TLBI, 8);
+        cmdq_put(f, TLBI, 8);
         guest_write(f, A_CMDQ_PROD, prod);
-        g_assert_cmpuint(invalidations(), ==, prod <= 8 ? prod : 0);
+        g_assert_cmpuint(cmdq_invalidations(f), ==, prod <= 8 ? prod : 0);
         g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, prod <= 8 ? prod : 0);
-        g_assert_false(error_is_active());
+        g_assert_false(cmdq_error_is_active(f));
     }
 }
 
@@ -535,8 +481,8 @@ static void test_size_is_capped_by_idr1(void)
     start_at(GUEST_CMDQ, 31);
     f->log2_cmdq = 2;
     for (unsigned i = 0; i < 20; i++) {
-        run(TLBI);
-        assert_done();
+        cmdq_run(f, TLBI);
+        cmdq_assert_done(f);
     }
 }
 

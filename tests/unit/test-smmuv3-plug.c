@@ -3,7 +3,7 @@
  * Devices that come and go, a host that refuses, and reset: nobody is left
  * somewhere else than the guest's tables say or on abort, and nothing leaks.
  */
-#include "fixture.h"
+#include "cmdq-fixture.h"
 
 #include "host/iommufd-abi.h"
 #include "host/vfio-abi.h"
@@ -39,19 +39,6 @@ static uint64_t objects(void)
     return emul_get_stats(f->host).objects;
 }
 
-static void cfgi_ste(uint32_t sid)
-{
-    guest_command(f, 0x03 | (uint64_t)sid << 32, 1);
-    guest_kick(f);
-    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, f->cmdq_prod);
-}
-
-static void set_ste(uint32_t sid, uint64_t word0, uint64_t word1)
-{
-    guest_set_ste(f, sid, word0, word1);
-    cfgi_ste(sid);
-}
-
 static void fail_calls(unsigned long request, unsigned nth, unsigned times,
                        int err)
 {
@@ -71,11 +58,11 @@ static void test_host_refuses_an_hwpt(void)
     for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
         uint64_t before;
 
-        set_ste(SID, BYPASS_STE, 0);
+        cmdq_set_ste(f, SID, BYPASS_STE, 0);
         before = objects();
-        set_ste(SID, S1_STE, 0);
+        cmdq_set_ste(f, SID, S1_STE, 0);
         fail_calls(IOMMU_HWPT_ALLOC, 1, 1, errors[i]);
-        set_ste(SID, S1_STE + 0x1000, 0);
+        cmdq_set_ste(f, SID, S1_STE + 0x1000, 0);
         g_assert_cmpint(fixture_place(f, SID), ==, PLACE_ABORT);
         g_assert_cmpuint(objects(), ==, before);
         g_assert_cmpuint(message_log_matching("StreamID 0x10: "), ==,
@@ -83,7 +70,7 @@ static void test_host_refuses_an_hwpt(void)
         g_assert_cmpuint(message_log_matching(g_strerror(errors[i])), ==,
                          1);
         g_assert_cmphex(guest_read(f, A_GERROR), ==, 0);
-        cfgi_ste(SID);
+        cmdq_cfgi_ste(f, SID);
         g_assert_cmpint(fixture_place(f, SID), ==, PLACE_STAGE1);
         g_assert_cmpuint(objects(), ==, before + 1);
     }
@@ -96,10 +83,10 @@ static void test_host_refuses_an_attach(void)
     guest_start(f, 4, 4);
     before = objects();
     fail_calls(VFIO_DEVICE_ATTACH_IOMMUFD_PT, 1, 1, EBUSY);
-    set_ste(SID, S1_STE, 0);
+    cmdq_set_ste(f, SID, S1_STE, 0);
     g_assert_cmpint(fixture_place(f, SID), ==, PLACE_ABORT);
     g_assert_cmpuint(objects(), ==, before);
-    cfgi_ste(SID);
+    cmdq_cfgi_ste(f, SID);
     g_assert_cmpint(fixture_place(f, SID), ==, PLACE_STAGE1);
 }
 
@@ -109,15 +96,15 @@ static void test_host_refuses_every_attach(void)
     uint64_t before;
 
     guest_start(f, 4, 4);
-    set_ste(SID, S1_STE, 0);
+    cmdq_set_ste(f, SID, S1_STE, 0);
     before = objects();
     fail_calls(VFIO_DEVICE_ATTACH_IOMMUFD_PT, 1, 0, EBUSY);
-    set_ste(SID, S1_STE + 0x1000, 0);
+    cmdq_set_ste(f, SID, S1_STE + 0x1000, 0);
     g_assert_cmpint(fixture_place(f, SID), ==, PLACE_STAGE1);
     g_assert_cmpuint(objects(), ==, before);
     g_assert_cmpuint(message_log_matching(g_strerror(EBUSY)), ==, 2);
     fail_calls(0, 0, 0, 0);
-    set_ste(SID, BYPASS_STE, 0);
+    cmdq_set_ste(f, SID, BYPASS_STE, 0);
     g_assert_cmpint(fixture_place(f, SID), ==, PLACE_BYPASS);
     g_assert_cmpuint(objects(), ==, before - 1);
 }
@@ -180,7 +167,7 @@ static void test_unplug_destroys_its_hwpt(void)
     guest_set_ste(f, SID + 1, S1_STE, 0);
     fixture_unplug(f, fixture_plug(f, SID + 1), SID + 1);
     g_assert_cmpuint(objects(), ==, before);
-    set_ste(SID, S1_STE, 0);
+    cmdq_set_ste(f, SID, S1_STE, 0);
     fixture_unplug(f, device, SID);
     g_assert_cmpuint(objects(), ==, 0);
     device = fixture_plug(f, SID);
@@ -241,7 +228,7 @@ static void test_reset_goes_to_bypass(void)
     uint64_t before = objects();
 
     guest_start(f, 4, 4);
-    set_ste(SID, S1_STE, 0);
+    cmdq_set_ste(f, SID, S1_STE, 0);
     viommu_reset(f->viommu);
     g_assert_cmpint(fixture_place(f, SID), ==, PLACE_BYPASS);
     g_assert_cmpuint(objects(), ==, before);

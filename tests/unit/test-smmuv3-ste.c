@@ -4,7 +4,7 @@
  * and what moves whom when. Where an STE is: test-smmuv3-strtab.c; hot plug and
  * a host that refuses: test-smmuv3-plug.c.
  */
-#include "fixture.h"
+#include "cmdq-fixture.h"
 
 #include "host/iommufd-abi.h"
 #include "host/vfio-abi.h"
@@ -47,19 +47,6 @@ static uint64_t objects(void)
     return emul_get_stats(f->host).objects;
 }
 
-static void cfgi_ste(uint32_t sid)
-{
-    guest_command(f, 0x03 | (uint64_t)sid << 32, 1);
-    guest_kick(f);
-    g_assert_cmphex(guest_read(f, A_CMDQ_CONS), ==, f->cmdq_prod);
-}
-
-static void set_ste(uint32_t sid, uint64_t word0, uint64_t word1)
-{
-    guest_set_ste(f, sid, word0, word1);
-    cfgi_ste(sid);
-}
-
 /* From now on count the ioctls of kind @request, without failing any. */
 static void count_calls(unsigned long request)
 {
@@ -89,7 +76,7 @@ static void test_disabled_follows_gbpa(void)
 static void test_enabled_ignores_gbpa(void)
 {
     guest_start(f, 4, 4);
-    set_ste(SID, S1_STE, 0);
+    cmdq_set_ste(f, SID, S1_STE, 0);
     count_calls(0);
     guest_write(f, A_GBPA, FIELD_MASK(GBPA, ABORT) | FIELD_MASK(GBPA, UPDATE));
     g_assert_cmpuint(emul_get_calls_counted(f->host), ==, 0);
@@ -144,7 +131,7 @@ static void check_ste_cases(const Smmuv3Properties *props,
         teardown();
         setup_with(props);
         guest_start(f, 4, 4);
-        set_ste(SID, cases[i].word0, cases[i].word1);
+        cmdq_set_ste(f, SID, cases[i].word0, cases[i].word1);
         g_assert_cmpint(fixture_place(f, SID), ==, cases[i].place);
         if (cases[i].place == PLACE_STAGE1) {
             fixture_attached_to(f, device, ste);
@@ -249,7 +236,7 @@ static void test_s1stalld_only_where_the_host_can_stall(void)
     f->host->ops = &ops;
     device = fixture_plug(f, SID);
     guest_start(f, 4, 4);
-    set_ste(SID, S1_STE, 3);
+    cmdq_set_ste(f, SID, S1_STE, 3);
     g_assert_cmpint(fixture_place(f, SID), ==, PLACE_STAGE1);
     fixture_attached_to(f, device, ste);
     g_assert_cmphex(ste[1], ==, 3);
@@ -265,7 +252,7 @@ static void test_change_without_cfgi_has_no_effect(void)
     guest_command(f, 0x46, 0);
     guest_kick(f);
     g_assert_cmpint(fixture_place(f, SID), ==, PLACE_BYPASS);
-    cfgi_ste(SID);
+    cmdq_cfgi_ste(f, SID);
     g_assert_cmpint(fixture_place(f, SID), ==, PLACE_STAGE1);
 }
 
@@ -279,8 +266,8 @@ static void test_every_move_leaves_one_hwpt_at_most(void)
     before = objects();
     for (size_t i = 0; i < G_N_ELEMENTS(stes); i++) {
         for (size_t j = 0; j < G_N_ELEMENTS(stes); j++) {
-            set_ste(SID, stes[i], 0);
-            set_ste(SID, stes[j], 0);
+            cmdq_set_ste(f, SID, stes[i], 0);
+            cmdq_set_ste(f, SID, stes[j], 0);
             g_assert_cmpuint(objects(), ==, before +
                              ((stes[j] & CONFIG(7)) == CONFIG(5)));
         }
