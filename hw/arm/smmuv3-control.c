@@ -57,7 +57,9 @@ void smmuv3_write_cr0(Smmuv3 *s, uint32_t value)
 
     lock_acquire(&s->parent.config_lock);
     old = exchange(s, R_CR0, new);
-    follow_eventq(s, new);
+    if (FIELD_GET(old ^ new, CR0, EVENTQEN)) {
+        follow_eventq(s, new);
+    }
     if (FIELD_GET(old ^ new, CR0, SMMUEN)) {
         reattach_all(s);
     }

@@ -166,7 +166,7 @@ static void overflow_locked(Smmuv3 *s) REQUIRES(&s->parent.ring_lock)
     if (FIELD_GET(s->reg[R_EVENTQ_PROD], EVENTQ_PROD, OVFLG) ==
         FIELD_GET(s->reg[R_EVENTQ_CONS], EVENTQ_CONS, OVACKFLG)) {
         s->reg[R_EVENTQ_PROD] ^= FIELD_MASK(EVENTQ_PROD, OVFLG);
-        viommu_count(&s->parent.counters.overflows, 1);
+        counter_add(&s->parent.counters.overflows, 1);
     }
 }
 
@@ -229,9 +229,9 @@ uint32_t smmuv3_eventq_deliver(void *opaque, EventBatch *batch)
     room = room_locked(s);
     lock_release(&s->parent.ring_lock);
 
-    viommu_count(&counters->delivered, outcome.delivered);
-    viommu_count(&counters->discarded, outcome.discarded);
-    viommu_count(&counters->lost, outcome.lost);
+    counter_add(&counters->delivered, outcome.delivered);
+    counter_add(&counters->discarded, outcome.discarded);
+    counter_add(&counters->lost, outcome.lost);
     if (outcome.aborted) {
         viommu_warn_once(&s->parent, SMMUV3_WARN_EVENTQ_ABORT,
                          "the event queue at 0x%" PRIx64 " is not in memory",

@@ -54,7 +54,7 @@ void smmuv3_irq_eventq(Smmuv3 *s)
     if (!FIELD_GET(s->reg[R_IRQ_CTRL], IRQ_CTRL, EVENTQ_IRQEN)) {
         return;
     }
-    viommu_count(&s->parent.counters.interrupts, 1);
+    counter_add(&s->parent.counters.interrupts, 1);
     if (!send_configured(s, SMMUV3_IRQ_EVENTQ, R_EVENTQ_IRQ_CFG0,
                            R_EVENTQ_IRQ_CFG1)) {
         smmuv3_gerror_raise(s, FIELD_MASK(GERROR, MSI_EVENTQ_ABT_ERR));

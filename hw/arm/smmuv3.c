@@ -23,9 +23,9 @@ static void smmuv3_seen(void *opaque, bool malformed)
 {
     Viommu *viommu = opaque;
 
-    viommu_count(&viommu->counters.reads, 1);
+    counter_add(&viommu->counters.reads, 1);
     if (malformed) {
-        viommu_count(&viommu->counters.malformed, 1);
+        counter_add(&viommu->counters.malformed, 1);
     }
 }
 

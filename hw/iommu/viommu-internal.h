@@ -8,6 +8,7 @@
 #ifndef HW_IOMMU_VIOMMU_INTERNAL_H
 #define HW_IOMMU_VIOMMU_INTERNAL_H
 
+#include "base/counter.h"
 #include "base/lock.h"
 #include "hw/iommu/device-map.h"
 #include "hw/iommu/event-pump.h"
@@ -94,15 +95,15 @@ typedef struct ViommuQueue {
     AioBH *resume;
 } ViommuQueue;
 
-/* [iothread] writes, anybody reads: viommu_count(). */
+/* [iothread] writes, anybody reads. */
 typedef struct ViommuCounters {
-    _Atomic uint64_t delivered;
-    _Atomic uint64_t discarded;
-    _Atomic uint64_t lost;
-    _Atomic uint64_t malformed;
-    _Atomic uint64_t reads;
-    _Atomic uint64_t interrupts;
-    _Atomic uint64_t overflows;
+    Counter delivered;
+    Counter discarded;
+    Counter lost;
+    Counter malformed;
+    Counter reads;
+    Counter interrupts;
+    Counter overflows;
 } ViommuCounters;
 
 /* Base of the models' own structures. */
@@ -160,13 +161,5 @@ void viommu_resume_events(Viommu *viommu);
  */
 void viommu_warn_once(Viommu *viommu, unsigned kind, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
-
-/* Single writer: a load and a store are enough, and cheaper than an add. */
-static inline void viommu_count(_Atomic uint64_t *counter, uint64_t n)
-{
-    uint64_t old = atomic_load_explicit(counter, memory_order_relaxed);
-
-    atomic_store_explicit(counter, old + n, memory_order_relaxed);
-}
 
 #endif

@@ -49,22 +49,17 @@ void viommu_reset(Viommu *viommu)
     lock_release(&viommu->config_lock);
 }
 
-static uint64_t counter_read(_Atomic uint64_t *counter)
-{
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
 ViommuStats viommu_get_stats(Viommu *viommu)
 {
     ViommuCounters *counters = &viommu->counters;
     ViommuStats stats = {
-        .delivered = counter_read(&counters->delivered),
-        .discarded = counter_read(&counters->discarded),
-        .lost = counter_read(&counters->lost),
-        .malformed = counter_read(&counters->malformed),
-        .reads = counter_read(&counters->reads),
-        .interrupts = counter_read(&counters->interrupts),
-        .overflows = counter_read(&counters->overflows),
+        .delivered = counter_get(&counters->delivered),
+        .discarded = counter_get(&counters->discarded),
+        .lost = counter_get(&counters->lost),
+        .malformed = counter_get(&counters->malformed),
+        .reads = counter_get(&counters->reads),
+        .interrupts = counter_get(&counters->interrupts),
+        .overflows = counter_get(&counters->overflows),
     };
 
     viommu->ops->get_queue(viommu, &stats.queue_used, &stats.queue_size);
