@@ -280,8 +280,9 @@ int emul_invalidate(EmulHost *host, void *arg)
     } else {
         lock_acquire(&host->lock);
         ret = invalidate_locked(host, cmd, &done);
-        host->stats.invalidations += done;
-        host->stats.invalidate_ioctls += ret == 0 || done > 0;
+        /* As the driver: what was checked before a refusal is not issued. */
+        host->stats.invalidations += ret == 0 ? done : 0;
+        host->stats.invalidate_ioctls += ret == 0;
         lock_release(&host->lock);
     }
     cmd->entry_num = done;

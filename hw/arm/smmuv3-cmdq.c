@@ -9,7 +9,6 @@
 #include "hw/arm/smmuv3-internal.h"
 
 #include "base/rcu.h"
-#include "base/report.h"
 #include "host/iommufd.h"
 
 #include <errno.h>
@@ -102,32 +101,60 @@ static bool device_exists(Smmuv3 *s, uint32_t sid)
     return found;
 }
 
+/* Send the first @num of the batch; out: how far the host has come. */
+static int batch_send(Smmuv3 *s, CommandRun *run, uint32_t *num)
+    REQUIRES(&s->parent.config_lock)
+{
+    const ViommuHost *host = &s->parent.host;
+
+    return iommufd_invalidate(host->iommu, host->viommu_id,
+                              IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+                              run->batch, sizeof(run->batch[0]), num);
+}
+
+/*
+ * The batch could not be sent as a whole. The host checks commands one by one
+ * and issues them in blocks, so those before one that it refuses (EIO) may not
+ * have been issued: they are sent again without it. Any other failure leaves
+ * all of them in doubt, and has software fetch all of them again, which does
+ * no harm to invalidations.
+ */
+static CommandError batch_failed(Smmuv3 *s, CommandRun *run, int err,
+                                 uint32_t refused)
+    REQUIRES(&s->parent.config_lock)
+{
+    uint32_t before = refused;
+
+    if (err == -EIO && refused < run->batch_count) {
+        err = before > 0 ? batch_send(s, run, &before) : 0;
+        if (err == 0) {
+            run->done = run->batch_at[refused];
+            return CERROR_ILL;  /* the host's SMMU would not take it either */
+        }
+    }
+    viommu_warn_once(&s->parent, SMMUV3_WARN_HOST_INVALIDATE,
+                     "the host's invalidation fails: %s", g_strerror(-err));
+    run->done = run->batch_at[0];
+    return CERROR_ABT;
+}
+
 /* Send the batch. On error, run->done is at the command to blame. */
 static CommandError batch_flush(Smmuv3 *s, CommandRun *run)
     REQUIRES(&s->parent.config_lock)
 {
-    const ViommuHost *host = &s->parent.host;
     uint32_t handled = run->batch_count;
+    CommandError error = CERROR_NONE;
     int ret;
 
     if (run->batch_count == 0) {
         return CERROR_NONE;
     }
-    ret = iommufd_invalidate(host->iommu, host->viommu_id,
-                             IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
-                             run->batch, sizeof(run->batch[0]), &handled);
-    if (ret == 0) {
-        run->batch_count = 0;
-        return CERROR_NONE;
+    ret = batch_send(s, run, &handled);
+    if (ret != 0) {
+        error = batch_failed(s, run, ret, handled);
     }
-    run->done = run->batch_at[MIN(handled, run->batch_count - 1)];
     run->batch_count = 0;
-    if (ret == -EIO) {
-        return CERROR_ILL;      /* the host's SMMU would not take it either */
-    }
-    error_report("vIOMMU '%s': host invalidation fails: %s",
-                 s->parent.config.id, g_strerror(-ret));
-    return CERROR_ABT;          /* software fetches the command again */
+    return error;
 }
 
 static CommandError batch_add(Smmuv3 *s, CommandRun *run,

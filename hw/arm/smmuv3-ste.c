@@ -271,11 +271,15 @@ static void reattach_device(Smmuv3 *s, ViommuDevice *device)
     if (smmuv3_attach(&s->parent, device, &error)) {
         return;
     }
-    error_report("vIOMMU '%s', StreamID 0x%x: %s; its traffic is aborted",
+    error_report("vIOMMU '%s', StreamID 0x%x: %s; its traffic will be aborted",
                  s->parent.config.id, device->entry.virt_id, error->message);
     g_clear_error(&error);
     if (!move_to(s, device, s->host.abort_id, false, &error)) {
-        error_report_err(error);
+        /* Never leave it on tables that the guest has taken back. */
+        error_report("%s; it is detached", error->message);
+        g_clear_error(&error);
+        vfio_device_detach(device->vfio);
+        destroy(s, &device->hwpt_id);
     }
 }
 

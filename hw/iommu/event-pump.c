@@ -19,6 +19,9 @@
  */
 #define MAX_FAILURES 16
 
+/* The same for "try again": no kernel says that here, but a host may. */
+#define MAX_RETRIES 4096
+
 typedef enum Watch {
     UNWATCHED,                  /* no handler is set for the fd */
     WATCHED,
@@ -162,7 +165,9 @@ static void pump_fail(EventPump *pump, const char *what, int err)
 /* A read that gave @ret although the fd was ready. */
 static void pump_count_failure(EventPump *pump, ssize_t ret)
 {
-    if (ret == -EINTR || ret == -EAGAIN || ++pump->failures < MAX_FAILURES) {
+    bool again = ret == -EINTR || ret == -EAGAIN;
+
+    if (++pump->failures < (again ? MAX_RETRIES : MAX_FAILURES)) {
         return;
     }
     if (ret < 0) {
@@ -287,10 +292,14 @@ EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
     return pump;
 }
 
-/* What is left, at most a full queue of it however fast it fills. */
+/*
+ * What is left, however fast it fills at most a full queue of it, with a turn
+ * for the LOST_EVENTS header.
+ */
 static void pump_drain(EventPump *pump)
 {
-    uint64_t budget = pump->queue.depth + UINT64_C(1);
+    uint64_t budget = pump->queue.depth + UINT64_C(2);
+    uint64_t taken;
     ssize_t ret;
 
     if (pump->filled > 0) {
@@ -301,7 +310,9 @@ static void pump_drain(EventPump *pump)
         if (ret <= 0 && ret != -EINTR) {
             break;
         }
-        budget -= MIN(budget, 1 + MAX(ret, 0) / slot_size(&pump->queue));
+        taken = MAX(ret, 0) / slot_size(&pump->queue);
+        taken = MAX(taken, 1);
+        budget -= MIN(budget, taken);
         if (ret > 0) {
             pump->filled = ret;
             pump_deliver(pump);

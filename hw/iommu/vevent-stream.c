@@ -33,7 +33,6 @@ static VeventKind take_lost(VeventStream *stream, uint32_t sequence,
                             Vevent *event)
 {
     event->sequence = sequence;
-    stream->tail_seen = true;
     /* The header has the number of the last lost event, so that one counts. */
     event->lost = numbers_before(stream, sequence + 1);
     stream->expected = (sequence + 1) & SEQUENCE_MASK;
@@ -64,7 +63,6 @@ void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len)
     stream->pos = buf;
     /* An empty read may come with no buffer; NULL + 0 is not C. */
     stream->end = len ? stream->pos + len : stream->pos;
-    stream->tail_seen = false;
 }
 
 VeventKind vevent_stream_next(VeventStream *stream, Vevent *event)
@@ -75,7 +73,7 @@ VeventKind vevent_stream_next(VeventStream *stream, Vevent *event)
     if (bytes_left(stream) == 0) {
         return VEVENT_END;
     }
-    if (stream->tail_seen || bytes_left(stream) < sizeof(header)) {
+    if (bytes_left(stream) < sizeof(header)) {
         return take_malformed(stream);
     }
     memcpy(&header, stream->pos, sizeof(header));

@@ -116,17 +116,19 @@ static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
                                &device->vdevice_id, error)) {
         goto out_unpublish;
     }
-    if (!viommu->ops->attach(viommu, device, error)) {
+    /* First the queue: once attached, the device may fault. */
+    if (!viommu_open_event_queue(viommu, error)) {
         goto out_destroy_vdevice;
     }
-    if (!viommu_open_event_queue(viommu, error)) {
-        goto out_detach;
+    if (!viommu->ops->attach(viommu, device, error)) {
+        goto out_close_queue;
     }
     return true;
 
-out_detach:
-    vfio_device_detach(vfio);
-    viommu->ops->detached(viommu, device);
+out_close_queue:
+    if (first) {
+        viommu_close_event_queue(viommu);
+    }
 out_destroy_vdevice:
     destroy(&viommu->host, device->vdevice_id);
 out_unpublish:

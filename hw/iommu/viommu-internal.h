@@ -154,7 +154,8 @@ void viommu_close_event_queue(Viommu *viommu)
 void viommu_resume_events(Viommu *viommu);
 
 /**
- * viommu_warn_once() - tell the operator of a guest's mistake, once per kind
+ * viommu_warn_once() - tell the operator of what a guest may provoke at will,
+ * once per kind
  * @kind: 0 to 31, the model's numbering
  *
  * Context: Any thread. Formats only the first time.

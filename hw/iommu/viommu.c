@@ -80,7 +80,7 @@ void viommu_warn_once(Viommu *viommu, unsigned kind, const char *format, ...)
     va_start(ap, format);
     message = g_strdup_vprintf(format, ap);
     va_end(ap);
-    warn_report("vIOMMU '%s': guest's mistake: %s (not reported again)",
+    warn_report("vIOMMU '%s': %s (not reported again)",
                 viommu->config.id, message);
 }
 

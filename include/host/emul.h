@@ -58,8 +58,9 @@ EmulReport emul_report_event(HostIommu *host, uint32_t dev_id,
  * @generated: events that used up a sequence number
  * @dropped: numbers that no reader had seen when their queue was destroyed
  * @objects: objects alive now
- * @invalidations: commands taken by IOMMU_HWPT_INVALIDATE
- * @invalidate_ioctls: successful or partly successful IOMMU_HWPT_INVALIDATE
+ * @invalidations: commands issued by IOMMU_HWPT_INVALIDATE; of a call that
+ *                 fails, none
+ * @invalidate_ioctls: successful IOMMU_HWPT_INVALIDATE
  * @busy: IOMMU_DESTROY calls that failed with EBUSY
  */
 typedef struct EmulStats {

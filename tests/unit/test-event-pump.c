@@ -352,7 +352,7 @@ static void test_passing_errors(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->sink.failures, ==, 0);
 }
 
-static void test_eintr_is_never_a_failure(Fixture *f, gconstpointer data)
+static void test_eintr_is_tried_again(Fixture *f, gconstpointer data)
 {
     event_pump_run(f->pump);
     set_ready(&f->host, true);
@@ -378,6 +378,28 @@ static void test_lasting_error_closes(Fixture *f, gconstpointer data)
     /* Harmless from now on. */
     event_pump_run(f->pump);
     g_assert_false(aio_poll(f->ctx, false));
+}
+
+/* Not for ever: that were a spin. */
+static void test_lasting_eintr_closes(Fixture *f, gconstpointer data)
+{
+    event_pump_run(f->pump);
+    set_ready(&f->host, true);
+    f->host.err = EINTR;
+    f->host.err_times = UINT32_MAX;
+    turns(f);
+    g_assert_cmpuint(f->sink.failures, ==, 1);
+    g_assert_nonnull(strstr(f->sink.failure, g_strerror(EINTR)));
+}
+
+/* To the last of it, and the loss behind it. */
+static void test_free_drains_a_full_queue(Fixture *f, gconstpointer data)
+{
+    push_events(&f->host, DEPTH);
+    push_header(&f->host, IOMMU_VEVENTQ_FLAG_LOST_EVENTS, DEPTH + 9);
+    event_pump_free(g_steal_pointer(&f->pump));
+    assert_payloads(f, DEPTH);
+    g_assert_cmpuint(f->sink.lost, ==, 10);
 }
 
 static void test_ready_but_empty_closes(Fixture *f, gconstpointer data)
@@ -495,8 +517,10 @@ int main(int argc, char **argv)
     ADD("budget-lets-others-run", test_budget_lets_others_run);
     ADD("empty-read-is-no-error", test_empty_read_is_no_error);
     ADD("passing-errors", test_passing_errors);
-    ADD("eintr-is-never-a-failure", test_eintr_is_never_a_failure);
+    ADD("eintr-is-tried-again", test_eintr_is_tried_again);
     ADD("lasting-error-closes", test_lasting_error_closes);
+    ADD("lasting-eintr-closes", test_lasting_eintr_closes);
+    ADD("free-drains-a-full-queue", test_free_drains_a_full_queue);
     ADD("ready-but-empty-closes", test_ready_but_empty_closes);
     ADD("malformed-read-is-skipped", test_malformed_read_is_skipped);
     ADD("free-drains", test_free_drains);

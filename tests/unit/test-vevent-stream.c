@@ -3,6 +3,7 @@
 
 #include <glib.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <string.h>
 
 /* A read is written as the host wrote it: words in its byte order. */
@@ -159,11 +160,11 @@ static const Case cases[] = {
     }, {
         "event-after-lost-header-in-one-read",
         { READ(L(4), E(5, 7), E(6, 8)), READ(E(7, 9)) },
-        { LOST(4, 5), BAD, EVENT(7, 2, 9) },
+        { LOST(4, 5), EVENT(5, 0, 7), EVENT(6, 0, 8), EVENT(7, 0, 9) },
     }, {
         "lost-header-after-lost-header-in-one-read",
         { READ(L(4), L(6)), READ(L(8)) },
-        { LOST(4, 5), BAD, LOST(8, 4) },
+        { LOST(4, 5), LOST(6, 2), LOST(8, 2) },
     }, {
         "one-byte-after-lost-header",
         { READ_CUT(3, L(4), 0), READ(E(5, 9)) },

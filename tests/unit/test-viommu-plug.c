@@ -332,7 +332,7 @@ static bool sweep_fails(const SweepCase *sweep, VfioDevice *device,
     unsigned fds_before = proc_self_fds();
     bool added;
 
-    emul_set_failure(f->host, &(EmulFailure){ .call = EMUL_CALL_ANY,
+    emul_set_failure(f->host, &(EmulFailure){ .call = EMUL_CALL_IOCTL,
                                               .nth = nth, .times = 1,
                                               .err = sweep->err });
     added = viommu_add_device(f->viommu, device, 2, &error);

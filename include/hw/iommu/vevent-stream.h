@@ -4,7 +4,10 @@
  * sequence numbers, and the LOST_EVENTS header that may stand at the tail.
  *
  *   { flags = 0, sequence }  record_size bytes     an event
- *   { flags = LOST_EVENTS, sequence }              no data, always last
+ *   { flags = LOST_EVENTS, sequence }              no data
+ *
+ * At rest a LOST_EVENTS header is last. Under load an event may follow it, for
+ * the kernel takes items off its queue one by one while others come in.
  *
  * Sequence numbers count events, lost ones too, modulo 2^31, from 0. Source:
  * Linux 7.3, include/uapi/linux/iommufd.h, struct iommufd_vevent_header.
@@ -14,7 +17,6 @@
 #ifndef HW_IOMMU_VEVENT_STREAM_H
 #define HW_IOMMU_VEVENT_STREAM_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,10 +26,9 @@
  * @VEVENT_EVENT: a record; Vevent::lost were lost before it
  * @VEVENT_LOST: no record; Vevent::lost were lost at the tail
  * @VEVENT_MALFORMED: bytes that no kernel writes (cut short, unknown flags, a
- *                    number above INT_MAX, anything after a LOST_EVENTS
- *                    header). The rest of the read is skipped, so this comes
- *                    once per read at most; the numbers skipped are counted as
- *                    lost by the next item of a later read.
+ *                    number above INT_MAX). The rest of the read is skipped,
+ *                    so this comes once per read at most; the numbers skipped
+ *                    are counted as lost by the next item of a later read.
  */
 typedef enum VeventKind {
     VEVENT_END,
@@ -58,7 +59,6 @@ typedef struct VeventStream {
     const uint8_t *end;
     size_t record_size;         /* [const] */
     uint32_t expected;          /* the next sequence number without a loss */
-    bool tail_seen;             /* this read's LOST_EVENTS header */
 } VeventStream;
 
 /**
