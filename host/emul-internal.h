@@ -5,10 +5,10 @@
  * has its own.
  *
  * Threads: any.
- * Locks:   EmulHost::lock, EmulQueue::lock and EmulControls::lock are leaves,
- *          so none of them is ever taken under another. Where a step needs two,
- *          it takes them one after the other and its comment says why that is
- *          enough.
+ * Locks:   EmulHost::lock, EmulQueue::lock, EmulFaultQueue::lock and
+ *          EmulControls::lock are leaves, so none of them is ever taken under
+ *          another. Where a step needs two, it takes them one after the other
+ *          and its comment says why that is enough.
  */
 #ifndef HOST_EMUL_INTERNAL_H
 #define HOST_EMUL_INTERNAL_H
@@ -130,16 +130,138 @@ EmulReport emul_queue_report_locked(EmulQueue *queue,
 /* Closes what is left of it, except the user's fd. */
 void emul_queue_free(EmulQueue *queue);
 
+/* ---- emul-cookie.c: the cookies of one fault queue ---- */
+
+typedef struct EmulGroup EmulGroup;
+
+enum { EMUL_COOKIE_LEVELS = 5 };    /* of 64 bits: 2^30 numbers */
+
+/* Protected by the queue's lock. All zero is empty. */
+typedef struct EmulCookies {
+    uint64_t *free[EMUL_COOKIE_LEVELS];     /* bits: there is a free one */
+    EmulGroup **groups;         /* by number; NULL if it is not out */
+    uint32_t size;              /* numbers that the arrays have room for */
+    uint32_t out;
+} EmulCookies;
+
+/* The lowest free number, from 1, now @group's. */
+uint32_t emul_cookies_add(EmulCookies *cookies, EmulGroup *group);
+
+/* Whose number @cookie was, or NULL; it is free again. */
+EmulGroup *emul_cookies_take(EmulCookies *cookies, uint32_t cookie);
+
+/* As new; none may be out. */
+void emul_cookies_reset(EmulCookies *cookies);
+void emul_cookies_free(EmulCookies *cookies);
+
+/* ---- emul-fault-queue.c: the page faults of one fault queue ---- */
+
+typedef struct EmulPage {
+    struct EmulPage *next;
+    struct iommu_hwpt_pgfault record;
+} EmulPage;
+
+struct EmulGroup {
+    EmulGroup *next;            /* in whichever list it is */
+    EmulPage *pages;            /* all but the last, oldest first */
+    EmulPage **tail;            /* where the next of them goes */
+    struct iommu_hwpt_pgfault last;
+    uint32_t num;               /* pages, with the last */
+    uint32_t handle;            /* of the attachment that it came through */
+    uint32_t code;              /* once answered, as is: */
+    bool automatic;
+    uint64_t tag;
+};
+
+typedef struct EmulGroupList {
+    EmulGroup *first;
+    EmulGroup **end;
+} EmulGroupList;
+
+/* What is not in use, and the memory that it is made of. */
+typedef struct EmulGroupPool {
+    EmulGroup *groups;
+    EmulPage *pages;
+    GSList *blocks;
+} EmulGroupPool;
+
+typedef struct EmulFaultFile {
+    int fd;                     /* the user's end; -1 once closed */
+    int peer_fd;                /* the other end of the socket pair */
+    unsigned using;             /* reads and writes under way */
+} EmulFaultFile;
+
+typedef struct EmulFaultCounts {
+    uint64_t pages;
+    uint64_t raised;            /* groups that became complete */
+    uint64_t answered;
+    uint64_t automatic;
+} EmulFaultCounts;
+
+typedef struct EmulAnswerHandler {
+    EmulAnswerFunc *func;       /* or NULL */
+    void *opaque;
+} EmulAnswerHandler;
+
+enum {
+    EMUL_FAULT_BUCKETS = 256,
+    EMUL_HANDLE_ALL = 0,        /* no attachment has this one */
+};
+
+/* Type-stable, as an EmulQueue. */
+typedef struct EmulFaultQueue {
+    Lock lock;
+    EmulFaultFile file;         /* [lock] */
+    EmulGroupList ready;        /* [lock] complete, oldest first, not read */
+    EmulGroup *incomplete[EMUL_FAULT_BUCKETS];  /* [lock] by device and grpid */
+    EmulCookies cookies;        /* [lock] read, not answered */
+    EmulGroupPool pool;         /* [lock] */
+    EmulFaultCounts counts;     /* [lock] survive reuse */
+    bool alive;                 /* [lock] */
+    uint64_t generation;        /* [lock] counts the lives of this queue */
+    uint32_t index;             /* [const] in the host's pool, from 1 */
+    const EmulAnswerHandler *handler;       /* [const] the host's */
+    struct EmulFaultQueue *next_free;       /* [EmulHost::lock] */
+} EmulFaultQueue;
+
+EmulFaultQueue *emul_fault_queue_new(uint32_t index,
+                                     const EmulAnswerHandler *handler);
+
+/* These five as their emul_queue_ namesakes. */
+int emul_fault_queue_start(EmulFaultQueue *queue, int *fd,
+                           uint64_t *generation);
+int emul_fault_queue_stop(EmulFaultQueue *queue, uint64_t generation);
+void emul_fault_queue_abandon(EmulFaultQueue *queue);
+void emul_fault_queue_forget_fd(EmulFaultQueue *queue, int fd);
+void emul_fault_queue_free(EmulFaultQueue *queue);
+
+/* Return: bytes, or -errno; as the kernel's read() and write(). */
+ssize_t emul_fault_queue_read(EmulFaultQueue *queue, int fd, void *buf,
+                              size_t count);
+ssize_t emul_fault_queue_write(EmulFaultQueue *queue, int fd, const void *buf,
+                               size_t count);
+
+/* A page fault through attachment @handle. Return: false if it is not alive. */
+bool emul_fault_queue_raise_locked(EmulFaultQueue *queue, uint32_t handle,
+                                   const EmulPageRequest *request)
+    REQUIRES(&queue->lock);
+
+/* Answer what came through @handle INVALID; nothing more may come. */
+void emul_fault_queue_end_handle(EmulFaultQueue *queue, uint32_t handle);
+
+EmulFaultCounts emul_fault_queue_get_counts(EmulFaultQueue *queue);
+
 /* ---- The host ---- */
 
 typedef enum EmulType {
     EMUL_ANY,
     EMUL_IOAS,
     EMUL_HWPT,                  /* paging */
-    EMUL_NESTED,                /* HWPT nested in a vIOMMU */
+    EMUL_NESTED,                /* HWPT nested in a vIOMMU or a nest parent */
     EMUL_VIOMMU,
     EMUL_VDEVICE,
     EMUL_VEVENTQ,
+    EMUL_FAULT,
     EMUL_DEVICE,
 } EmulType;
 
@@ -160,6 +282,16 @@ typedef struct EmulControls {
     atomic_size_t read_limit;   /* [atomic] 0: none */
 } EmulControls;
 
+/* The host's part in page faults. */
+typedef struct EmulFaultHost {
+    EmulFaultQueue *free_queues;    /* [EmulHost::lock] */
+    uint32_t queue_count;       /* [EmulHost::lock] queues ever made */
+    uint32_t last_handle;       /* [EmulHost::lock] of an attachment */
+    EmulSlots queues;           /* queue index to EmulFaultQueue */
+    EmulSlots ports;            /* device ID to EmulSlots, as below */
+    EmulAnswerHandler handler;  /* [const] once there are faults */
+} EmulFaultHost;
+
 typedef struct EmulHost {
     HostIommu base;
     Lock lock;
@@ -172,6 +304,7 @@ typedef struct EmulHost {
     EmulSlots queues;           /* queue index to EmulQueue */
     EmulSlots fds;              /* fd to EMUL_FD() */
     EmulSlots routes;           /* device ID to EMUL_ROUTE() */
+    EmulFaultHost faults;
 } EmulHost;
 
 /* What an fd of ours is, and which. */
@@ -180,6 +313,7 @@ typedef enum EmulFdKind {
     EMUL_FD_HOST,
     EMUL_FD_DEVICE,             /* index in EmulHost::devices */
     EMUL_FD_QUEUE,              /* index in EmulHost::queues */
+    EMUL_FD_FAULT,              /* index in EmulFaultHost::queues */
 } EmulFdKind;
 
 #define EMUL_FD(kind, index) ((uint64_t)(kind) << 32 | (index))
@@ -191,6 +325,17 @@ typedef enum EmulFdKind {
 #define EMUL_ROUTE_QUEUE(word)        ((uint32_t)((word) >> 32))
 #define EMUL_ROUTE_VSID(word)         ((uint32_t)(word))
 
+/*
+ * Where the page faults of a device's PASID go (PASID 0: those without one), in
+ * a table per device ID: the queue, the attachment's handle, and whether PASIDs
+ * that are not attached go the same way; 0 is nowhere.
+ */
+#define EMUL_FAULT_ROUTE(queue_index, handle, any) \
+    ((uint64_t)(queue_index) << 32 | (uint64_t)(handle) << 1 | (any))
+#define EMUL_FAULT_ROUTE_QUEUE(word)  ((uint32_t)((word) >> 32))
+#define EMUL_FAULT_ROUTE_HANDLE(word) ((uint32_t)(word) >> 1)
+#define EMUL_FAULT_ROUTE_ANY(word)    ((word) & 1)
+
 static inline EmulHost *emul_host(HostIommu *host)
 {
     return (EmulHost *)host;
@@ -200,6 +345,13 @@ static inline EmulHost *emul_host(HostIommu *host)
 static inline EmulQueue *emul_host_queue(EmulHost *host, uint32_t index)
 {
     return (EmulQueue *)(uintptr_t)emul_slots_load(&host->queues, index);
+}
+
+static inline EmulFaultQueue *emul_host_fault_queue(EmulHost *host,
+                                                    uint32_t index)
+{
+    return (EmulFaultQueue *)(uintptr_t)
+        emul_slots_load(&host->faults.queues, index);
 }
 
 /* ---- emul-object.c: IDs, users, IOAS and HWPT ---- */
@@ -214,8 +366,23 @@ typedef struct EmulIoas {
     EmulHwpt *auto_hwpt;        /* made by attaching to the IOAS, or NULL */
 } EmulIoas;
 
-struct EmulHwpt {
+/* A fault queue object; HWPTs are its users. */
+typedef struct EmulFault {
     EmulObject obj;
+    EmulFaultQueue *queue;
+    uint64_t generation;        /* of the queue, while it is ours */
+    unsigned destroyers;        /* IOMMU_DESTROY calls; the last one frees */
+} EmulFault;
+
+/* First member of the HWPTs: what an attachment needs of either kind. */
+typedef struct EmulPt {
+    EmulObject obj;
+    EmulFault *fault;           /* where page faults go, or NULL */
+    bool pasid_compat;          /* IOMMU_HWPT_ALLOC_PASID */
+} EmulPt;
+
+struct EmulHwpt {
+    EmulPt pt;
     EmulIoas *ioas;
     bool nest_parent;
     bool auto_domain;           /* goes with its last attachment */
@@ -238,8 +405,20 @@ EmulHwpt *emul_ioas_get_auto_locked(EmulHost *host, EmulIoas *ioas)
     REQUIRES(&host->lock);
 
 /* Let go of a page table; an automatic one goes with its last user. */
-void emul_pt_put_locked(EmulHost *host, EmulObject *pt)
-    REQUIRES(&host->lock);
+void emul_pt_put_locked(EmulHost *host, EmulPt *pt) REQUIRES(&host->lock);
+
+/* The fault queue goes with the HWPT's life. */
+void emul_pt_put_fault(EmulPt *pt);
+
+/**
+ * emul_copy_struct() - copy a structure of the user's as the kernel does
+ *
+ * A shorter one is filled up with zeroes, a longer one must end in zeroes.
+ *
+ * Return: 0 or -E2BIG.
+ */
+int emul_copy_struct(void *dst, size_t dst_len, const void *src,
+                     size_t src_len);
 
 int emul_destroy(EmulHost *host, void *arg);
 int emul_ioas_alloc(EmulHost *host, void *arg);
@@ -250,10 +429,16 @@ void emul_objects_free(EmulHost *host);
 
 /* ---- emul-viommu.c, emul-veventq.c: what a guest's IOMMU is made of ---- */
 
+/* Nested in a vIOMMU (SMMUv3) or in a nest parent (VT-d). */
 typedef struct EmulNested {
-    EmulObject obj;
-    EmulViommu *viommu;
-    uint64_t ste[2];            /* [const] host byte order */
+    union {
+        EmulPt pt;
+        EmulObject obj;         /* its first member */
+    };
+    EmulViommu *viommu;         /* NULL: VT-d's */
+    EmulHwpt *parent;           /* VT-d: the nest parent */
+    uint64_t ste[2];            /* [const] SMMUv3: host byte order */
+    struct iommu_hwpt_vtd_s1 s1;    /* [const] VT-d */
 } EmulNested;
 
 typedef struct EmulVeventq {
@@ -288,6 +473,10 @@ int emul_nested_alloc_locked(EmulHost *host, EmulViommu *viommu,
                              struct iommu_hwpt_alloc *cmd)
     REQUIRES(&host->lock);
 
+/* IOMMU_HWPT_INVALIDATE on a HWPT of VT-d. */
+int emul_vtd_invalidate(const struct iommu_hwpt_invalidate *cmd,
+                        uint32_t *done);
+
 /* The vIOMMU's queue of @type, or NULL. */
 EmulVeventq *emul_viommu_find_veventq(EmulViommu *viommu, uint32_t type);
 
@@ -304,9 +493,19 @@ void emul_veventq_destroy_locked(EmulHost *host, EmulVeventq *veventq)
 
 /* ---- emul-device.c: VFIO devices ---- */
 
+typedef struct EmulAttachment {
+    EmulPt *pt;                 /* NULL: not attached */
+    uint32_t handle;            /* never twice the same */
+} EmulAttachment;
+
 struct EmulDevice {
     EmulObject obj;             /* in the table while bound */
-    EmulObject *pt;             /* attached to, or NULL */
+    EmulIommu iommu;            /* [const] behind which it is */
+    union {
+        EmulAttachment rid;     /* of the device itself */
+        EmulObject *pt;         /* its first member, as an object */
+    };
+    GHashTable *pasids;         /* by PASID: EmulAttachment; NULL: none yet */
     EmulVdevice *vdevice;       /* or NULL */
     bool has_vsid;              /* a vDEVICE existed at the time of attach */
     uint32_t vsid;              /* its virt_id */
@@ -316,6 +515,8 @@ struct EmulDevice {
 int emul_device_ioctl(EmulHost *host, int fd, unsigned long request,
                       void *arg);
 void emul_device_close(EmulHost *host, uint32_t index);
+/* The memory, of an EmulDevice or NULL. */
+void emul_device_free(gpointer opaque);
 int emul_get_hw_info(EmulHost *host, void *arg);
 
 /* Point the events of every device on @viommu where they now belong. */
@@ -347,6 +548,56 @@ bool emul_smmuv3_forwards(const uint64_t event[4]);
 uint64_t emul_smmuv3_set_sid(uint64_t word, uint32_t sid);
 
 extern const struct iommu_hw_info_arm_smmuv3 emul_smmuv3_hw_info;
+
+/* ---- emul-vtd.c: what Linux's VT-d driver accepts ---- */
+
+/* IOMMU_HWPT_ALLOC on a nest parent. */
+int emul_vtd_nested_alloc_locked(EmulHost *host, EmulHwpt *parent,
+                                 struct iommu_hwpt_alloc *cmd)
+    REQUIRES(&host->lock);
+
+/* Whether the hardware can use the table: asked at attach. 0 or -EINVAL. */
+int emul_vtd_check_s1(const struct iommu_hwpt_vtd_s1 *s1);
+
+enum { EMUL_VTD_PASID_BITS = 20 };
+
+extern const struct iommu_hw_info_vtd emul_vtd_hw_info;
+
+/* ---- emul-fault.c: fault queue objects, and the way to them ---- */
+
+/* A queue and one attachment whose faults went there. */
+typedef struct EmulEnded {
+    EmulFaultQueue *queue;
+    uint32_t handle;
+} EmulEnded;
+
+int emul_fault_alloc(EmulHost *host, void *arg);
+
+/* After emul_fault_queue_stop() of its queue. */
+void emul_fault_destroy_locked(EmulHost *host, EmulFault *fault)
+    REQUIRES(&host->lock);
+
+/* An IOMMU_DESTROY of it is over, whatever came of it. */
+void emul_fault_put_destroyer_locked(EmulHost *host, EmulFault *fault)
+    REQUIRES(&host->lock);
+
+/**
+ * emul_fault_attach_locked() - route a PASID's page faults
+ * @pasid: 0: those without one
+ * @attachment: NULL: nowhere
+ */
+void emul_fault_attach_locked(EmulHost *host, const EmulDevice *device,
+                              uint32_t pasid,
+                              const EmulAttachment *attachment)
+    REQUIRES(&host->lock);
+
+/* Note the end of @attachment, for emul_faults_end(). */
+void emul_fault_note_end(GArray *ended, const EmulAttachment *attachment);
+
+/* With no lock held, and before the call returns to the user. */
+void emul_faults_end(const GArray *ended);
+
+void emul_faults_free(EmulHost *host);
 
 /* ---- emul-inject.c: controls ---- */
 

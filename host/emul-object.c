@@ -10,13 +10,17 @@
  *   nested HWPT, vDEVICE, vEVENTQ    -> vIOMMU
  *   vIOMMU                           -> nest parent, a paging HWPT
  *   paging HWPT                      -> IOAS
+ *   nested HWPT of VT-d              -> nest parent
+ *   HWPT, either kind                -> the fault queue that it names
  *
- * A vDEVICE is no user of its device: it goes with it. An open vEVENTQ file is
- * not counted either: emul_queue_stop() looks for it.
+ * A vDEVICE is no user of its device: it goes with it. An open file of a
+ * vEVENTQ or fault queue is not counted either: emul_queue_stop() and
+ * emul_fault_queue_stop() look for it.
  */
 #include "emul-internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* In the table in place of an object whose ID may never be used again. */
 static EmulObject tombstone;
@@ -46,6 +50,28 @@ EmulObject *emul_object_find_locked(EmulHost *host, uint32_t id, EmulType type)
     return obj;
 }
 
+void emul_pt_put_fault(EmulPt *pt)
+{
+    if (pt->fault) {
+        pt->fault->obj.users--;
+    }
+}
+
+int emul_copy_struct(void *dst, size_t dst_len, const void *src,
+                     size_t src_len)
+{
+    const char *bytes = src;
+
+    memset(dst, 0, dst_len);
+    memcpy(dst, src, MIN(dst_len, src_len));
+    for (size_t i = dst_len; i < src_len; i++) {
+        if (bytes[i]) {
+            return -E2BIG;
+        }
+    }
+    return 0;
+}
+
 /* An object that is added can be found: it must be complete but for its ID. */
 void emul_object_add_locked(EmulHost *host, EmulObject *obj, EmulType type)
 {
@@ -72,7 +98,7 @@ EmulHwpt *emul_ioas_get_auto_locked(EmulHost *host, EmulIoas *ioas)
 
         hwpt->ioas = ioas;
         hwpt->auto_domain = true;
-        emul_object_add_locked(host, &hwpt->obj, EMUL_HWPT);
+        emul_object_add_locked(host, &hwpt->pt.obj, EMUL_HWPT);
         ioas->obj.users++;
         ioas->auto_hwpt = hwpt;
     }
@@ -86,16 +112,17 @@ static void hwpt_destroy_locked(EmulHost *host, EmulHwpt *hwpt)
         hwpt->ioas->auto_hwpt = NULL;
     }
     hwpt->ioas->obj.users--;
-    emul_object_remove_locked(host, &hwpt->obj, false);
+    emul_pt_put_fault(&hwpt->pt);
+    emul_object_remove_locked(host, &hwpt->pt.obj, false);
     g_free(hwpt);
 }
 
 /* The counterpart of a users++ in emul-device.c. */
-void emul_pt_put_locked(EmulHost *host, EmulObject *pt)
+void emul_pt_put_locked(EmulHost *host, EmulPt *pt)
 {
-    pt->users--;
-    if (pt->type == EMUL_HWPT && ((EmulHwpt *)pt)->auto_domain &&
-        pt->users == 0) {
+    pt->obj.users--;
+    if (pt->obj.type == EMUL_HWPT && ((EmulHwpt *)pt)->auto_domain &&
+        pt->obj.users == 0) {
         hwpt_destroy_locked(host, (EmulHwpt *)pt);
     }
 }
@@ -124,53 +151,81 @@ static void object_destroy_locked(EmulHost *host, EmulObject *obj)
     case EMUL_VEVENTQ:
         emul_veventq_destroy_locked(host, (EmulVeventq *)obj);
         break;
+    case EMUL_FAULT:
+        emul_fault_destroy_locked(host, (EmulFault *)obj);
+        break;
     default:
         g_assert_not_reached();     /* a device has a user: VFIO */
     }
 }
 
 /*
- * The queue's life is ended under its own lock, and only the caller for whom
- * that succeeded goes on to destroy the object: it cannot be gone by then.
+ * End the life of @obj's queue, which needs the queue's own lock. Meanwhile
+ * @obj can only be destroyed by somebody for whom this succeeds, and a fault
+ * queue that is being destroyed gets no new users.
  */
-static int destroy_unlock(EmulHost *host, EmulObject *obj) RELEASES(&host->lock)
+static int queue_stop_relocked(EmulHost *host, EmulObject *obj)
+    REQUIRES(&host->lock)
 {
+    int ret;
+
     if (obj->type == EMUL_VEVENTQ) {
         EmulQueue *queue = ((EmulVeventq *)obj)->queue;
         uint64_t generation = ((EmulVeventq *)obj)->generation;
-        int ret;
 
         lock_release(&host->lock);
         ret = emul_queue_stop(queue, generation);
         lock_acquire(&host->lock);
-        if (ret < 0) {
-            host->stats.busy += ret == -EBUSY;
-            lock_release(&host->lock);
-            return ret;
-        }
+    } else {
+        EmulFault *fault = (EmulFault *)obj;
+        EmulFaultQueue *queue = fault->queue;
+        uint64_t generation = fault->generation;
+
+        fault->destroyers++;
+        lock_release(&host->lock);
+        ret = emul_fault_queue_stop(queue, generation);
+        lock_acquire(&host->lock);
     }
-    object_destroy_locked(host, obj);
-    lock_release(&host->lock);
-    return 0;
+    return ret;
+}
+
+static int destroy_locked(EmulHost *host, EmulObject *obj)
+    REQUIRES(&host->lock)
+{
+    EmulFault *fault = obj->type == EMUL_FAULT ? (EmulFault *)obj : NULL;
+    int ret = 0;
+
+    if (fault || obj->type == EMUL_VEVENTQ) {
+        ret = queue_stop_relocked(host, obj);
+        host->stats.busy += ret == -EBUSY;
+    }
+    if (ret == 0) {
+        object_destroy_locked(host, obj);
+    }
+    if (fault) {
+        emul_fault_put_destroyer_locked(host, fault);
+    }
+    return ret;
 }
 
 int emul_destroy(EmulHost *host, void *arg)
 {
     const struct iommu_destroy *cmd = arg;
     EmulObject *obj;
+    int ret;
 
     lock_acquire(&host->lock);
     obj = emul_object_find_locked(host, cmd->id, EMUL_ANY);
     if (!obj) {
-        lock_release(&host->lock);
-        return -ENOENT;
-    }
-    if (obj->users > 0) {
+        ret = -ENOENT;
+    } else if (obj->users > 0) {
         host->stats.busy++;
-        lock_release(&host->lock);
-        return -EBUSY;
+        ret = -EBUSY;
+    } else {
+        ret = destroy_locked(host, obj);
     }
-    return destroy_unlock(host, obj);
+    lock_release(&host->lock);
+    return ret;
 }
 
 int emul_ioas_alloc(EmulHost *host, void *arg)
@@ -194,29 +249,39 @@ static int paging_alloc_locked(EmulHost *host, EmulIoas *ioas,
                                struct iommu_hwpt_alloc *cmd)
     REQUIRES(&host->lock)
 {
+    const uint32_t flags = IOMMU_HWPT_ALLOC_NEST_PARENT |
+                           IOMMU_HWPT_ALLOC_PASID | IOMMU_HWPT_FAULT_ID_VALID;
     EmulHwpt *hwpt;
 
-    /* No dirty tracking, no PASID, no fault queue; no driver data. */
-    if ((cmd->flags & ~IOMMU_HWPT_ALLOC_NEST_PARENT) || cmd->data_len) {
+    /* No dirty tracking, no driver data, and a nest parent has no faults. */
+    if ((cmd->flags & ~flags) || cmd->data_len ||
+        ((cmd->flags & IOMMU_HWPT_ALLOC_NEST_PARENT) &&
+         (cmd->flags & IOMMU_HWPT_FAULT_ID_VALID))) {
         return -EOPNOTSUPP;
     }
     hwpt = g_new0(EmulHwpt, 1);
     hwpt->ioas = ioas;
     hwpt->nest_parent = cmd->flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
-    emul_object_add_locked(host, &hwpt->obj, EMUL_HWPT);
+    emul_object_add_locked(host, &hwpt->pt.obj, EMUL_HWPT);
     ioas->obj.users++;
-    cmd->out_hwpt_id = hwpt->obj.id;
+    cmd->out_hwpt_id = hwpt->pt.obj.id;
     return 0;
 }
 
 /* What @pt_id is decides which kind of HWPT is meant. */
-static int hwpt_alloc_locked(EmulHost *host, struct iommu_hwpt_alloc *cmd)
+static int hwpt_make_locked(EmulHost *host, struct iommu_hwpt_alloc *cmd)
     REQUIRES(&host->lock)
 {
+    EmulDevice *device = (EmulDevice *)
+        emul_object_find_locked(host, cmd->dev_id, EMUL_DEVICE);
     EmulObject *pt;
 
-    if (!emul_object_find_locked(host, cmd->dev_id, EMUL_DEVICE)) {
+    if (!device) {
         return -ENOENT;
+    }
+    if ((cmd->flags & IOMMU_HWPT_ALLOC_PASID) &&
+        device->iommu != EMUL_IOMMU_VTD) {
+        return -EOPNOTSUPP;
     }
     pt = emul_object_find_locked(host, cmd->pt_id, EMUL_ANY);
     if (!pt) {
@@ -228,10 +293,39 @@ static int hwpt_alloc_locked(EmulHost *host, struct iommu_hwpt_alloc *cmd)
     case EMUL_VIOMMU:
         return emul_nested_alloc_locked(host, (EmulViommu *)pt, cmd);
     case EMUL_HWPT:
-        return -EOPNOTSUPP;     /* the SMMUv3 driver nests in vIOMMUs only */
+        /* The SMMUv3 driver nests in vIOMMUs only. */
+        return device->iommu == EMUL_IOMMU_VTD
+               ? emul_vtd_nested_alloc_locked(host, (EmulHwpt *)pt, cmd)
+               : -EOPNOTSUPP;
     default:
         return -EINVAL;
     }
+}
+
+/* As in the kernel, the fault queue is looked for when all else is done. */
+static int hwpt_alloc_locked(EmulHost *host, struct iommu_hwpt_alloc *cmd)
+    REQUIRES(&host->lock)
+{
+    int ret = hwpt_make_locked(host, cmd);
+    EmulFault *fault;
+    EmulPt *pt;
+
+    if (ret < 0) {
+        return ret;
+    }
+    pt = (EmulPt *)emul_object_find_locked(host, cmd->out_hwpt_id, EMUL_ANY);
+    pt->pasid_compat = cmd->flags & IOMMU_HWPT_ALLOC_PASID;
+    if (cmd->flags & IOMMU_HWPT_FAULT_ID_VALID) {
+        fault = (EmulFault *)emul_object_find_locked(host, cmd->fault_id,
+                                                     EMUL_FAULT);
+        if (!fault || fault->destroyers > 0) {
+            object_destroy_locked(host, &pt->obj);
+            return -ENOENT;
+        }
+        pt->fault = fault;
+        fault->obj.users++;
+    }
+    return 0;
 }
 
 int emul_hwpt_alloc(EmulHost *host, void *arg)

@@ -8,25 +8,6 @@
 #include <errno.h>
 #include <string.h>
 
-/*
- * Copy a structure of the user's as the kernel does: a shorter one is filled
- * up with zeroes, a longer one must end in zeroes. Return: 0 or -E2BIG.
- */
-static int copy_struct(void *dst, size_t dst_len, const void *src,
-                       size_t src_len)
-{
-    const char *bytes = src;
-
-    memset(dst, 0, dst_len);
-    memcpy(dst, src, MIN(dst_len, src_len));
-    for (size_t i = dst_len; i < src_len; i++) {
-        if (bytes[i]) {
-            return -E2BIG;
-        }
-    }
-    return 0;
-}
-
 static EmulViommu *viommu_find_locked(EmulHost *host, uint32_t id)
     REQUIRES(&host->lock)
 {
@@ -37,13 +18,16 @@ static EmulViommu *viommu_find_locked(EmulHost *host, uint32_t id)
 static int viommu_alloc_locked(EmulHost *host, struct iommu_viommu_alloc *cmd)
     REQUIRES(&host->lock)
 {
+    EmulDevice *device = (EmulDevice *)
+        emul_object_find_locked(host, cmd->dev_id, EMUL_DEVICE);
     EmulViommu *viommu;
     EmulHwpt *parent;
 
-    if (!emul_object_find_locked(host, cmd->dev_id, EMUL_DEVICE)) {
+    if (!device) {
         return -ENOENT;
     }
-    if (cmd->type != IOMMU_VIOMMU_TYPE_ARM_SMMUV3) {
+    if (cmd->type != IOMMU_VIOMMU_TYPE_ARM_SMMUV3 ||
+        device->iommu != EMUL_IOMMU_SMMUV3) {
         return -EOPNOTSUPP;
     }
     parent = (EmulHwpt *)emul_object_find_locked(host, cmd->hwpt_id,
@@ -58,7 +42,7 @@ static int viommu_alloc_locked(EmulHost *host, struct iommu_viommu_alloc *cmd)
     viommu->parent = parent;
     viommu->vdevices = g_hash_table_new(g_int64_hash, g_int64_equal);
     emul_object_add_locked(host, &viommu->obj, EMUL_VIOMMU);
-    parent->obj.users++;
+    parent->pt.obj.users++;
     cmd->out_viommu_id = viommu->obj.id;
     return 0;
 }
@@ -80,7 +64,7 @@ int emul_viommu_alloc(EmulHost *host, void *arg)
 
 void emul_viommu_destroy_locked(EmulHost *host, EmulViommu *viommu)
 {
-    viommu->parent->obj.users--;
+    viommu->parent->pt.obj.users--;
     emul_object_remove_locked(host, &viommu->obj, false);
     g_hash_table_unref(viommu->vdevices);
     g_free(viommu);
@@ -97,7 +81,8 @@ int emul_nested_alloc_locked(EmulHost *host, EmulViommu *viommu,
     EmulNested *nested;
     int ret;
 
-    if (cmd->flags || cmd->data_type == IOMMU_HWPT_DATA_NONE) {
+    if ((cmd->flags & ~IOMMU_HWPT_FAULT_ID_VALID) ||
+        cmd->data_type == IOMMU_HWPT_DATA_NONE) {
         return -EOPNOTSUPP;
     }
     if (cmd->data_type != IOMMU_HWPT_DATA_ARM_SMMUV3 ||
@@ -107,8 +92,9 @@ int emul_nested_alloc_locked(EmulHost *host, EmulViommu *viommu,
     if (!cmd->data_uptr) {
         return -EFAULT;
     }
-    ret = copy_struct(&data, sizeof(data),
-                      (const void *)(uintptr_t)cmd->data_uptr, cmd->data_len);
+    ret = emul_copy_struct(&data, sizeof(data),
+                           (const void *)(uintptr_t)cmd->data_uptr,
+                           cmd->data_len);
     if (ret < 0) {
         return ret;
     }
@@ -122,16 +108,21 @@ int emul_nested_alloc_locked(EmulHost *host, EmulViommu *viommu,
     nested = g_new0(EmulNested, 1);
     nested->viommu = viommu;
     memcpy(nested->ste, data.ste, sizeof(nested->ste));
-    emul_object_add_locked(host, &nested->obj, EMUL_NESTED);
+    emul_object_add_locked(host, &nested->pt.obj, EMUL_NESTED);
     viommu->obj.users++;
-    cmd->out_hwpt_id = nested->obj.id;
+    cmd->out_hwpt_id = nested->pt.obj.id;
     return 0;
 }
 
 void emul_nested_destroy_locked(EmulHost *host, EmulNested *nested)
 {
-    nested->viommu->obj.users--;
-    emul_object_remove_locked(host, &nested->obj, false);
+    if (nested->viommu) {
+        nested->viommu->obj.users--;
+    } else {
+        nested->parent->pt.obj.users--;
+    }
+    emul_pt_put_fault(&nested->pt);
+    emul_object_remove_locked(host, &nested->pt.obj, false);
     g_free(nested);
 }
 
@@ -147,6 +138,9 @@ static int vdevice_alloc_locked(EmulHost *host,
 
     if (!viommu || !device) {
         return -ENOENT;
+    }
+    if (device->iommu != EMUL_IOMMU_SMMUV3) {
+        return -EINVAL;         /* behind another IOMMU than the vIOMMU's */
     }
     if (device->vdevice ||
         g_hash_table_contains(viommu->vdevices, &cmd->virt_id)) {
@@ -202,8 +196,9 @@ static int copy_commands(const struct iommu_hwpt_invalidate *cmd,
         return -ENOMEM;
     }
     for (size_t i = 0; i < cmd->entry_num; i++) {
-        int ret = copy_struct(&copy[i], sizeof(copy[i]),
-                              entries + i * cmd->entry_len, cmd->entry_len);
+        int ret = emul_copy_struct(&copy[i], sizeof(copy[i]),
+                                   entries + i * cmd->entry_len,
+                                   cmd->entry_len);
 
         if (ret < 0) {
             g_free(copy);
@@ -250,8 +245,11 @@ static int invalidate_locked(EmulHost *host,
     if (!obj) {
         return -ENOENT;
     }
+    if (obj->type == EMUL_NESTED && !((EmulNested *)obj)->viommu) {
+        return emul_vtd_invalidate(cmd, done);
+    }
     if (obj->type != EMUL_VIOMMU) {
-        /* The driver invalidates through the vIOMMU only. */
+        /* The SMMUv3 driver invalidates through the vIOMMU only. */
         return obj->type == EMUL_NESTED ? -EOPNOTSUPP : -EINVAL;
     }
     ret = copy_commands(cmd, &cmds);

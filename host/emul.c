@@ -22,6 +22,7 @@ typedef union EmulCommand {
     struct iommu_viommu_alloc viommu_alloc;
     struct iommu_vdevice_alloc vdevice_alloc;
     struct iommu_veventq_alloc veventq_alloc;
+    struct iommu_fault_alloc fault_alloc;
 } EmulCommand;
 
 /* A request of /dev/iommu. */
@@ -60,6 +61,8 @@ static const EmulRequest requests[] = {
             emul_vdevice_alloc),
     REQUEST(IOMMU_VEVENTQ_ALLOC, iommu_veventq_alloc, out_veventq_fd,
             emul_veventq_alloc),
+    REQUEST(IOMMU_FAULT_QUEUE_ALLOC, iommu_fault_alloc, out_fault_fd,
+            emul_fault_alloc),
 };
 
 /* What a system call returns for 0 or more, or -errno. */
@@ -146,6 +149,7 @@ static int emul_ioctl(HostIommu *base, int fd, unsigned long request,
         ret = emul_device_ioctl(host, fd, request, arg);
         break;
     case EMUL_FD_QUEUE:
+    case EMUL_FD_FAULT:
         ret = -ENOTTY;
         break;
     default:
@@ -169,18 +173,24 @@ static ssize_t emul_read(HostIommu *base, int fd, void *buf, size_t count)
         errno = err;
         return -1;
     }
-    if (EMUL_FD_KIND(word) != EMUL_FD_QUEUE) {
+    switch (EMUL_FD_KIND(word)) {
+    case EMUL_FD_QUEUE:
+        count = limit > 0 ? MIN(count, limit) : count;
+        return call_return(emul_queue_read(
+            emul_host_queue(host, EMUL_FD_INDEX(word)), fd, buf, count));
+    case EMUL_FD_FAULT:
+        if (limit > 0 && count > limit) {
+            count = limit - limit % sizeof(struct iommu_hwpt_pgfault);
+        }
+        return call_return(emul_fault_queue_read(
+            emul_host_fault_queue(host, EMUL_FD_INDEX(word)), fd, buf,
+            count));
+    default:
         return call_return(word ? -EINVAL : -EBADF);
     }
-    if (limit > 0 && count > limit) {
-        count = limit;
-    }
-    return call_return(emul_queue_read(emul_host_queue(host,
-                                                       EMUL_FD_INDEX(word)),
-                                       fd, buf, count));
 }
 
-/* There are no fault queues, and nothing else takes a write(). */
+/* Only a fault queue takes a write(). */
 static ssize_t emul_write(HostIommu *base, int fd, const void *buf,
                           size_t count)
 {
@@ -192,7 +202,11 @@ static ssize_t emul_write(HostIommu *base, int fd, const void *buf,
         errno = err;
         return -1;
     }
-    return call_return(word ? -EINVAL : -EBADF);
+    if (EMUL_FD_KIND(word) != EMUL_FD_FAULT) {
+        return call_return(word ? -EINVAL : -EBADF);
+    }
+    return call_return(emul_fault_queue_write(
+        emul_host_fault_queue(host, EMUL_FD_INDEX(word)), fd, buf, count));
 }
 
 /*
@@ -216,6 +230,10 @@ static int emul_close(HostIommu *base, int fd)
     case EMUL_FD_QUEUE:
         emul_queue_forget_fd(emul_host_queue(host, EMUL_FD_INDEX(word)), fd);
         break;
+    case EMUL_FD_FAULT:
+        emul_fault_queue_forget_fd(
+            emul_host_fault_queue(host, EMUL_FD_INDEX(word)), fd);
+        break;
     default:
         return (int)call_return(-EBADF);
     }
@@ -228,6 +246,7 @@ static void emul_free(HostIommu *base)
 {
     EmulHost *host = emul_host(base);
 
+    emul_faults_free(host);
     emul_objects_free(host);
     for (uint32_t i = 1; i <= host->queue_count; i++) {
         emul_queue_free(emul_host_queue(host, i));
@@ -265,7 +284,7 @@ HostIommu *emul_new(GError **error)
     lock_init(&host->lock, LOCK_RANK_LEAF);
     lock_init(&host->controls.lock, LOCK_RANK_LEAF);
     host->objects = g_ptr_array_new();
-    host->devices = g_ptr_array_new_with_free_func(g_free);
+    host->devices = g_ptr_array_new_with_free_func(emul_device_free);
     if (!emul_slots_store(&host->fds, (uint32_t)fd,
                           EMUL_FD(EMUL_FD_HOST, 0))) {
         emul_free(&host->base);

@@ -89,6 +89,48 @@ bool iommufd_nested_hwpt_alloc(HostIommu *host, uint32_t dev_id,
     return true;
 }
 
+bool iommufd_hwpt_alloc(HostIommu *host, const IommufdHwpt *hwpt,
+                        uint32_t *hwpt_id, GError **error)
+{
+    struct iommu_hwpt_alloc cmd = {
+        .size = sizeof(cmd),
+        .flags = hwpt->flags,
+        .dev_id = hwpt->dev_id,
+        .pt_id = hwpt->pt_id,
+        .data_type = hwpt->data_type,
+        .data_len = hwpt->data_len,
+        .data_uptr = (uintptr_t)hwpt->data,
+        .fault_id = hwpt->fault_id,
+    };
+    int ret = host_ioctl(host, IOMMU_HWPT_ALLOC, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret,
+                        "cannot allocate a HWPT (flags 0x%x, data type %u, "
+                        "fault queue %u) for device %u on page table %u",
+                        hwpt->flags, hwpt->data_type, hwpt->fault_id,
+                        hwpt->dev_id, hwpt->pt_id);
+        return false;
+    }
+    *hwpt_id = cmd.out_hwpt_id;
+    return true;
+}
+
+bool iommufd_fault_queue_alloc(HostIommu *host, uint32_t *fault_id, int *fd,
+                               GError **error)
+{
+    struct iommu_fault_alloc cmd = { .size = sizeof(cmd) };
+    int ret = host_ioctl(host, IOMMU_FAULT_QUEUE_ALLOC, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret, "cannot allocate a fault queue");
+        return false;
+    }
+    *fault_id = cmd.out_fault_id;
+    *fd = (int)cmd.out_fault_fd;
+    return true;
+}
+
 bool iommufd_viommu_alloc(HostIommu *host, uint32_t type, uint32_t dev_id,
                           uint32_t hwpt_id, uint32_t *viommu_id,
                           GError **error)
@@ -175,16 +217,16 @@ int iommufd_invalidate(HostIommu *host, uint32_t id, uint32_t data_type,
     return ret;
 }
 
-bool iommufd_hw_info_arm_smmuv3(HostIommu *host, uint32_t dev_id,
-                                struct iommu_hw_info_arm_smmuv3 *info,
-                                GError **error)
+/* @name says what the type is called. */
+static bool get_hw_info(HostIommu *host, uint32_t dev_id, uint32_t type,
+                        const char *name, void *data, uint32_t data_len,
+                        GError **error)
 {
-    struct iommu_hw_info_arm_smmuv3 data = { 0 };
     struct iommu_hw_info cmd = {
         .size = sizeof(cmd),
         .dev_id = dev_id,
-        .data_len = sizeof(data),
-        .data_uptr = (uintptr_t)&data,
+        .data_len = data_len,
+        .data_uptr = (uintptr_t)data,
     };
     int ret = host_ioctl(host, IOMMU_GET_HW_INFO, &cmd);
 
@@ -193,11 +235,37 @@ bool iommufd_hw_info_arm_smmuv3(HostIommu *host, uint32_t dev_id,
                         "cannot get the hardware info of device %u", dev_id);
         return false;
     }
-    if (cmd.out_data_type != IOMMU_HW_INFO_TYPE_ARM_SMMUV3) {
+    if (cmd.out_data_type != type) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
                     "device %u is behind an IOMMU of hardware info type %u, "
-                    "not an Arm SMMUv3 (type %u)", dev_id, cmd.out_data_type,
-                    IOMMU_HW_INFO_TYPE_ARM_SMMUV3);
+                    "not an %s (type %u)", dev_id, cmd.out_data_type, name,
+                    type);
+        return false;
+    }
+    return true;
+}
+
+bool iommufd_hw_info_arm_smmuv3(HostIommu *host, uint32_t dev_id,
+                                struct iommu_hw_info_arm_smmuv3 *info,
+                                GError **error)
+{
+    struct iommu_hw_info_arm_smmuv3 data = { 0 };
+
+    if (!get_hw_info(host, dev_id, IOMMU_HW_INFO_TYPE_ARM_SMMUV3,
+                     "Arm SMMUv3", &data, sizeof(data), error)) {
+        return false;
+    }
+    *info = data;
+    return true;
+}
+
+bool iommufd_hw_info_vtd(HostIommu *host, uint32_t dev_id,
+                         struct iommu_hw_info_vtd *info, GError **error)
+{
+    struct iommu_hw_info_vtd data = { 0 };
+
+    if (!get_hw_info(host, dev_id, IOMMU_HW_INFO_TYPE_INTEL_VTD,
+                     "Intel VT-d unit", &data, sizeof(data), error)) {
         return false;
     }
     *info = data;

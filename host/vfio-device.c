@@ -58,6 +58,39 @@ void vfio_device_detach(VfioDevice *device)
                              VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
 }
 
+bool vfio_device_attach_pasid(VfioDevice *device, uint32_t pasid,
+                              uint32_t pt_id, GError **error)
+{
+    struct vfio_device_attach_iommufd_pt cmd = {
+        .argsz = sizeof(cmd),
+        .flags = VFIO_DEVICE_ATTACH_PASID,
+        .pt_id = pt_id,
+        .pasid = pasid,
+    };
+
+    if (device->host->ops->ioctl(device->host, device->fd,
+                                 VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd) < 0) {
+        error_set_errno(error, errno,
+                        "%s: cannot attach PASID %u of device %u to page "
+                        "table %u", device->name, pasid, device->dev_id,
+                        pt_id);
+        return false;
+    }
+    return true;
+}
+
+void vfio_device_detach_pasid(VfioDevice *device, uint32_t pasid)
+{
+    struct vfio_device_detach_iommufd_pt cmd = {
+        .argsz = sizeof(cmd),
+        .flags = VFIO_DEVICE_DETACH_PASID,
+        .pasid = pasid,
+    };
+
+    device->host->ops->ioctl(device->host, device->fd,
+                             VFIO_DEVICE_DETACH_IOMMUFD_PT, &cmd);
+}
+
 VfioDevice *vfio_device_bind(HostIommu *host, int fd, const char *name,
                              GError **error)
 {

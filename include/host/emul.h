@@ -30,6 +30,19 @@ HostIommu *emul_new(GError **error);
 int emul_device_open(HostIommu *host);
 
 /**
+ * enum EmulIommu - the IOMMU that a device is behind
+ * @EMUL_IOMMU_SMMUV3: Arm SMMUv3; what emul_device_open() gives
+ * @EMUL_IOMMU_VTD: Intel VT-d with PASIDs and page requests
+ */
+typedef enum EmulIommu {
+    EMUL_IOMMU_SMMUV3,
+    EMUL_IOMMU_VTD,
+} EmulIommu;
+
+/* emul_device_open() of a device behind @iommu. */
+int emul_device_open_behind(HostIommu *host, EmulIommu iommu);
+
+/**
  * enum EmulReport - what became of an event; the kernel tells nobody
  * @EMUL_REPORT_QUEUED: a reader will see it
  * @EMUL_REPORT_LOST: the queue was full: it used up a sequence number
@@ -52,6 +65,89 @@ typedef enum EmulReport {
  */
 EmulReport emul_report_event(HostIommu *host, uint32_t dev_id,
                              const uint64_t event[4]);
+
+/**
+ * struct EmulPageRequest - one page fault, a member of a group
+ * @dev_id: the device's iommufd object ID
+ * @pasid: the PASID, or 0 for a request without one
+ * @grpid: page request group index: members of one group have the same, and
+ *         of a device one group at a time
+ * @perm: IOMMU_PGFAULT_PERM_*
+ * @addr: of the page
+ * @last: completes the group, so that it can be read
+ * @tag: of the last member: comes back with the answer
+ */
+typedef struct EmulPageRequest {
+    uint32_t dev_id;
+    uint32_t pasid;
+    uint32_t grpid;
+    uint32_t perm;
+    uint64_t addr;
+    bool last;
+    uint64_t tag;
+} EmulPageRequest;
+
+/**
+ * emul_request_page() - the hardware raises a page fault
+ *
+ * Context: Any thread, any of its locks but leaves. Allocates only while there
+ * are more groups open than ever before.
+ * Return: %EMUL_REPORT_QUEUED, and if @request->last the group will be answered
+ * exactly once; or %EMUL_REPORT_REFUSED: the HWPT that the PASID is attached to
+ * has no fault queue. Nothing is kept then and no answer comes: the kernel
+ * would have said INVALID at once.
+ */
+EmulReport emul_request_page(HostIommu *host, const EmulPageRequest *request);
+
+/**
+ * struct EmulPageAnswer - the answer to a group
+ * @code: IOMMUFD_PAGE_RESP_*
+ * @automatic: by the host itself: detached, moved, or closed. Always INVALID
+ * @tag: of the request that completed the group
+ */
+typedef struct EmulPageAnswer {
+    uint32_t dev_id;
+    uint32_t pasid;
+    uint32_t grpid;
+    uint32_t code;
+    bool automatic;
+    uint64_t tag;
+} EmulPageAnswer;
+
+/*
+ * Called once per group, on the thread that writes the answer or ends the
+ * attachment, before its call returns, with no lock of the host's. It must not
+ * block or call into the host: count, store, wake. Two threads may be in it at
+ * once, for different groups. Once the last of its groups is answered, nothing
+ * here refers to what a tag stands for.
+ */
+typedef void EmulAnswerFunc(const EmulPageAnswer *answer, void *opaque);
+
+/**
+ * emul_set_answer_func() - where the hardware learns the answers
+ *
+ * Context: Before the first page fault; then it stays.
+ */
+void emul_set_answer_func(HostIommu *host, EmulAnswerFunc *func, void *opaque);
+
+/**
+ * struct EmulPageStats - the emulated host's side of the page requests
+ * @pages: page faults taken
+ * @raised: groups that became complete
+ * @answered: groups answered by a write()
+ * @automatic: groups answered INVALID by the host itself
+ * @open: raised and not answered yet; raised = answered + automatic + open
+ */
+typedef struct EmulPageStats {
+    uint64_t pages;
+    uint64_t raised;
+    uint64_t answered;
+    uint64_t automatic;
+    uint64_t open;
+} EmulPageStats;
+
+/* A group counts as answered just before its EmulAnswerFunc is called. */
+EmulPageStats emul_get_page_stats(HostIommu *host);
 
 /**
  * struct EmulStats - the emulated host's side of the accounting
@@ -116,7 +212,7 @@ void emul_set_first_sequence(HostIommu *host, uint32_t sequence);
 
 /**
  * emul_set_read_limit() - reads act as if asked for @count bytes at most
- * @count: 0 for no limit
+ * @count: 0 for no limit; of a fault queue the whole records in it
  */
 void emul_set_read_limit(HostIommu *host, size_t count);
 

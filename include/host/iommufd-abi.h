@@ -18,14 +18,15 @@
 
 #define IOMMUFD_TYPE ';'
 
-#define IOMMU_DESTROY         _IO(IOMMUFD_TYPE, 0x80)
-#define IOMMU_IOAS_ALLOC      _IO(IOMMUFD_TYPE, 0x81)
-#define IOMMU_HWPT_ALLOC      _IO(IOMMUFD_TYPE, 0x89)
-#define IOMMU_GET_HW_INFO     _IO(IOMMUFD_TYPE, 0x8a)
-#define IOMMU_HWPT_INVALIDATE _IO(IOMMUFD_TYPE, 0x8d)
-#define IOMMU_VIOMMU_ALLOC    _IO(IOMMUFD_TYPE, 0x90)
-#define IOMMU_VDEVICE_ALLOC   _IO(IOMMUFD_TYPE, 0x91)
-#define IOMMU_VEVENTQ_ALLOC   _IO(IOMMUFD_TYPE, 0x93)
+#define IOMMU_DESTROY           _IO(IOMMUFD_TYPE, 0x80)
+#define IOMMU_IOAS_ALLOC        _IO(IOMMUFD_TYPE, 0x81)
+#define IOMMU_HWPT_ALLOC        _IO(IOMMUFD_TYPE, 0x89)
+#define IOMMU_GET_HW_INFO       _IO(IOMMUFD_TYPE, 0x8a)
+#define IOMMU_HWPT_INVALIDATE   _IO(IOMMUFD_TYPE, 0x8d)
+#define IOMMU_FAULT_QUEUE_ALLOC _IO(IOMMUFD_TYPE, 0x8e)
+#define IOMMU_VIOMMU_ALLOC      _IO(IOMMUFD_TYPE, 0x90)
+#define IOMMU_VDEVICE_ALLOC     _IO(IOMMUFD_TYPE, 0x91)
+#define IOMMU_VEVENTQ_ALLOC     _IO(IOMMUFD_TYPE, 0x93)
 
 /* Fails the build unless @field of @type is where the kernel has it. */
 #define ABI_OFFSET(type, field, offset)                  \
@@ -97,6 +98,24 @@ struct iommu_hwpt_arm_smmuv3 {
 };
 ABI_SIZE(struct iommu_hwpt_arm_smmuv3, 16);
 
+enum iommu_hwpt_vtd_s1_flags {
+    IOMMU_VTD_S1_SRE = 1 << 0,
+    IOMMU_VTD_S1_EAFE = 1 << 1,
+    IOMMU_VTD_S1_WPE = 1 << 2,
+};
+
+/* Data of IOMMU_HWPT_DATA_VTD_S1: a first-stage page table of the guest's. */
+struct iommu_hwpt_vtd_s1 {
+    uint64_t flags;             /* enum iommu_hwpt_vtd_s1_flags */
+    uint64_t pgtbl_addr;        /* guest physical */
+    uint32_t addr_width;        /* 48 or 57 */
+    uint32_t __reserved;
+};
+ABI_SIZE(struct iommu_hwpt_vtd_s1, 24);
+ABI_OFFSET(struct iommu_hwpt_vtd_s1, pgtbl_addr, 8);
+ABI_OFFSET(struct iommu_hwpt_vtd_s1, addr_width, 16);
+ABI_OFFSET(struct iommu_hwpt_vtd_s1, __reserved, 20);
+
 enum iommu_hw_info_type {
     IOMMU_HW_INFO_TYPE_DEFAULT = 0,
     IOMMU_HW_INFO_TYPE_INTEL_VTD = 1,
@@ -147,6 +166,22 @@ ABI_OFFSET(struct iommu_hw_info_arm_smmuv3, idr, 8);
 ABI_OFFSET(struct iommu_hw_info_arm_smmuv3, iidr, 32);
 ABI_OFFSET(struct iommu_hw_info_arm_smmuv3, aidr, 36);
 
+enum iommu_hw_info_vtd_flags {
+    IOMMU_HW_INFO_VTD_ERRATA_772415_SPR17 = 1 << 0,
+};
+
+/* Data of IOMMU_HW_INFO_TYPE_INTEL_VTD: the host's CAP and ECAP. */
+struct iommu_hw_info_vtd {
+    uint32_t flags;             /* enum iommu_hw_info_vtd_flags */
+    uint32_t __reserved;
+    uint64_t cap_reg;
+    uint64_t ecap_reg;
+};
+ABI_SIZE(struct iommu_hw_info_vtd, 24);
+ABI_OFFSET(struct iommu_hw_info_vtd, __reserved, 4);
+ABI_OFFSET(struct iommu_hw_info_vtd, cap_reg, 8);
+ABI_OFFSET(struct iommu_hw_info_vtd, ecap_reg, 16);
+
 enum iommu_hwpt_invalidate_data_type {
     IOMMU_HWPT_INVALIDATE_DATA_VTD_S1 = 0,
     IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3 = 1,
@@ -175,6 +210,85 @@ struct iommu_viommu_arm_smmuv3_invalidate {
     uint64_t cmd[2];            /* little-endian */
 };
 ABI_SIZE(struct iommu_viommu_arm_smmuv3_invalidate, 16);
+
+enum iommu_hwpt_vtd_s1_invalidate_flags {
+    IOMMU_VTD_INV_FLAGS_LEAF = 1 << 0,
+};
+
+/* Entry of IOMMU_HWPT_INVALIDATE_DATA_VTD_S1; 0, UINT64_MAX is everything. */
+struct iommu_hwpt_vtd_s1_invalidate {
+    uint64_t addr;              /* a multiple of 4 KiB */
+    uint64_t npages;            /* of 4 KiB */
+    uint32_t flags;             /* enum iommu_hwpt_vtd_s1_invalidate_flags */
+    uint32_t __reserved;
+};
+ABI_SIZE(struct iommu_hwpt_vtd_s1_invalidate, 24);
+ABI_OFFSET(struct iommu_hwpt_vtd_s1_invalidate, npages, 8);
+ABI_OFFSET(struct iommu_hwpt_vtd_s1_invalidate, flags, 16);
+ABI_OFFSET(struct iommu_hwpt_vtd_s1_invalidate, __reserved, 20);
+
+/* IOMMU_FAULT_QUEUE_ALLOC */
+struct iommu_fault_alloc {
+    uint32_t size;
+    uint32_t flags;             /* 0 */
+    uint32_t out_fault_id;
+    uint32_t out_fault_fd;
+};
+ABI_SIZE(struct iommu_fault_alloc, 16);
+ABI_OFFSET(struct iommu_fault_alloc, flags, 4);
+ABI_OFFSET(struct iommu_fault_alloc, out_fault_id, 8);
+ABI_OFFSET(struct iommu_fault_alloc, out_fault_fd, 12);
+
+enum iommu_hwpt_pgfault_flags {
+    IOMMU_PGFAULT_FLAGS_PASID_VALID = 1 << 0,
+    IOMMU_PGFAULT_FLAGS_LAST_PAGE = 1 << 1,
+};
+
+enum iommu_hwpt_pgfault_perm {
+    IOMMU_PGFAULT_PERM_READ = 1 << 0,
+    IOMMU_PGFAULT_PERM_WRITE = 1 << 1,
+    IOMMU_PGFAULT_PERM_EXEC = 1 << 2,
+    IOMMU_PGFAULT_PERM_PRIV = 1 << 3,
+};
+
+/*
+ * What a read() of a fault queue gives: whole groups, each page a record, the
+ * last one marked. All records of a group carry its cookie. Flag bits other
+ * than those above may be set.
+ */
+struct iommu_hwpt_pgfault {
+    uint32_t flags;             /* enum iommu_hwpt_pgfault_flags */
+    uint32_t dev_id;
+    uint32_t pasid;
+    uint32_t grpid;             /* the device's page request group index */
+    uint32_t perm;              /* enum iommu_hwpt_pgfault_perm */
+    uint32_t __reserved;
+    uint64_t addr;
+    uint32_t length;            /* 0 */
+    uint32_t cookie;
+};
+ABI_SIZE(struct iommu_hwpt_pgfault, 40);
+ABI_OFFSET(struct iommu_hwpt_pgfault, dev_id, 4);
+ABI_OFFSET(struct iommu_hwpt_pgfault, pasid, 8);
+ABI_OFFSET(struct iommu_hwpt_pgfault, grpid, 12);
+ABI_OFFSET(struct iommu_hwpt_pgfault, perm, 16);
+ABI_OFFSET(struct iommu_hwpt_pgfault, __reserved, 20);
+ABI_OFFSET(struct iommu_hwpt_pgfault, addr, 24);
+ABI_OFFSET(struct iommu_hwpt_pgfault, length, 32);
+ABI_OFFSET(struct iommu_hwpt_pgfault, cookie, 36);
+
+enum iommufd_page_response_code {
+    IOMMUFD_PAGE_RESP_SUCCESS = 0,
+    IOMMUFD_PAGE_RESP_INVALID = 1,
+};
+
+/* What a write() to a fault queue takes: one of these per group. */
+struct iommu_hwpt_page_response {
+    uint32_t cookie;
+    uint32_t code;              /* enum iommufd_page_response_code */
+};
+ABI_SIZE(struct iommu_hwpt_page_response, 8);
+ABI_OFFSET(struct iommu_hwpt_page_response, code, 4);
 
 enum iommu_viommu_type {
     IOMMU_VIOMMU_TYPE_DEFAULT = 0,

@@ -38,6 +38,32 @@ bool iommufd_nested_hwpt_alloc(HostIommu *host, uint32_t dev_id,
                                const void *data, uint32_t data_len,
                                uint32_t *hwpt_id, GError **error);
 
+/**
+ * struct IommufdHwpt - all that IOMMU_HWPT_ALLOC takes
+ * @pt_id: an IOAS, a nest parent or a vIOMMU
+ * @flags: IOMMU_HWPT_ALLOC_*
+ * @fault_id: the fault queue; with %IOMMU_HWPT_FAULT_ID_VALID
+ * @data_type: IOMMU_HWPT_DATA_*
+ * @data: @data_len bytes of what @data_type says, borrowed for the call
+ */
+typedef struct IommufdHwpt {
+    uint32_t dev_id;
+    uint32_t pt_id;
+    uint32_t flags;
+    uint32_t fault_id;
+    uint32_t data_type;
+    uint32_t data_len;
+    const void *data;
+} IommufdHwpt;
+
+/* IOMMU_HWPT_ALLOC of any kind, with a fault queue for one */
+bool iommufd_hwpt_alloc(HostIommu *host, const IommufdHwpt *hwpt,
+                        uint32_t *hwpt_id, GError **error);
+
+/* IOMMU_FAULT_QUEUE_ALLOC */
+bool iommufd_fault_queue_alloc(HostIommu *host, uint32_t *fault_id, int *fd,
+                               GError **error);
+
 /* IOMMU_VIOMMU_ALLOC; @type is IOMMU_VIOMMU_TYPE_* */
 bool iommufd_viommu_alloc(HostIommu *host, uint32_t type, uint32_t dev_id,
                           uint32_t hwpt_id, uint32_t *viommu_id,
@@ -67,5 +93,9 @@ int iommufd_invalidate(HostIommu *host, uint32_t id, uint32_t data_type,
 bool iommufd_hw_info_arm_smmuv3(HostIommu *host, uint32_t dev_id,
                                 struct iommu_hw_info_arm_smmuv3 *info,
                                 GError **error);
+
+/* IOMMU_GET_HW_INFO of type IOMMU_HW_INFO_TYPE_INTEL_VTD */
+bool iommufd_hw_info_vtd(HostIommu *host, uint32_t dev_id,
+                         struct iommu_hw_info_vtd *info, GError **error);
 
 #endif

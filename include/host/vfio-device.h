@@ -50,4 +50,9 @@ bool vfio_device_attach(VfioDevice *device, uint32_t pt_id, GError **error);
  */
 void vfio_device_detach(VfioDevice *device);
 
+/* As vfio_device_attach(), for one PASID of the device (not 0). */
+bool vfio_device_attach_pasid(VfioDevice *device, uint32_t pasid,
+                              uint32_t pt_id, GError **error);
+void vfio_device_detach_pasid(VfioDevice *device, uint32_t pasid);
+
 #endif

@@ -66,10 +66,14 @@ static void test_attach_errors(void)
     g_assert_cmpint(device_attach(m.host, m.device_fd, &id), ==, -EINVAL);
     id = m.dev_id;
     g_assert_cmpint(device_attach(m.host, m.device_fd, &id), ==, -EINVAL);
-    cmd.flags = 1;
+    cmd.flags = 2;
     g_assert_cmpint(host_call(m.host, m.device_fd,
                               VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd), ==,
                     -EINVAL);
+    cmd.flags = VFIO_DEVICE_ATTACH_PASID;
+    g_assert_cmpint(host_call(m.host, m.device_fd,
+                              VFIO_DEVICE_ATTACH_IOMMUFD_PT, &cmd), ==,
+                    -EOPNOTSUPP);
     /* A stage 1 on a vIOMMU where the device has no vDEVICE. */
     g_assert_cmpint(viommu_alloc(m.host, m.dev_id, m.parent_id, &viommu_id),
                     ==, 0);

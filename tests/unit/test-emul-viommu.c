@@ -276,7 +276,7 @@ static void test_nested_data(void)
     buf.tail = 1;
     g_assert_cmpint(host_call(m.host, m.host->fd, IOMMU_HWPT_ALLOC, &cmd), ==,
                     -E2BIG);
-    cmd.flags = IOMMU_HWPT_FAULT_ID_VALID;
+    cmd.flags = IOMMU_HWPT_ALLOC_PASID;
     g_assert_cmpint(host_call(m.host, m.host->fd, IOMMU_HWPT_ALLOC, &cmd), ==,
                     -EOPNOTSUPP);
     cmd.flags = 0;

@@ -5,7 +5,7 @@
 #include "host/iommufd.h"
 
 #include "base/error.h"
-#include "test-emul.h"
+#include "test-emul-fault.h"
 
 /* Takes @error; its message must be @message and its code @code. */
 static void assert_error(GError **error, ViommuError code,
@@ -98,6 +98,89 @@ static void test_messages(void)
     machine_cleanup(&m);
 }
 
+static void test_fault_queue_and_vtd(void)
+{
+    const struct iommu_hwpt_vtd_s1 s1 = { .addr_width = 57 };
+    IommufdHwpt hwpt = {
+        .flags = IOMMU_HWPT_ALLOC_PASID | IOMMU_HWPT_FAULT_ID_VALID,
+        .data_type = IOMMU_HWPT_DATA_VTD_S1,
+        .data_len = sizeof(s1),
+        .data = &s1,
+    };
+    const struct iommu_hwpt_vtd_s1_invalidate all = { .npages = UINT64_MAX };
+    struct iommu_hw_info_vtd info;
+    GError *error = NULL;
+    uint32_t hwpt_id;
+    uint32_t num = 1;
+    FaultMachine m;
+    int fd;
+
+    fault_machine_init(&m);
+    g_assert_true(iommufd_fault_queue_alloc(m.host, &hwpt.fault_id, &fd,
+                                            &error));
+    hwpt.dev_id = m.dev_id;
+    hwpt.pt_id = m.parent_id;
+    g_assert_true(iommufd_hwpt_alloc(m.host, &hwpt, &hwpt_id, &error));
+    fault_attach(&m, hwpt_id);
+    g_assert_cmpint(fault_raise(&m, 1, true), ==, EMUL_REPORT_QUEUED);
+    g_assert_cmpint(poll_now(fd), ==, POLLIN | POLLRDNORM | POLLOUT);
+    fault_attach(&m, m.nested_id);
+    g_assert_cmpint(iommufd_invalidate(m.host, hwpt_id,
+                                       IOMMU_HWPT_INVALIDATE_DATA_VTD_S1,
+                                       &all, sizeof(all), &num), ==, 0);
+    g_assert_cmpuint(num, ==, 1);
+    g_assert_true(iommufd_hw_info_vtd(m.host, m.dev_id, &info, &error));
+    g_assert_cmpuint(info.ecap_reg >> 29 & 1, ==, 1);   /* PRS */
+    g_assert_cmpint(m.host->ops->close(m.host, fd), ==, 0);
+    g_assert_true(iommufd_destroy(m.host, hwpt_id, &error));
+    g_assert_true(iommufd_destroy(m.host, hwpt.fault_id, &error));
+    g_assert_no_error(error);
+    fault_machine_cleanup(&m);
+}
+
+static void test_fault_queue_messages(void)
+{
+    const EmulFailure failure = {
+        EMUL_CALL_IOCTL, IOMMU_FAULT_QUEUE_ALLOC, 1, 1, EMFILE,
+    };
+    const IommufdHwpt hwpt = {
+        .dev_id = 1, .pt_id = 2, .flags = IOMMU_HWPT_FAULT_ID_VALID,
+        .fault_id = 99,
+    };
+    struct iommu_hw_info_arm_smmuv3 arm;
+    struct iommu_hw_info_vtd vtd;
+    GError *error = NULL;
+    uint32_t id = 4711;
+    int fd = 4711;
+    FaultMachine f;
+    Machine m;
+
+    fault_machine_init(&f);     /* device 1, IOAS 2 */
+    emul_set_failure(f.host, &failure);
+    g_assert_false(iommufd_fault_queue_alloc(f.host, &id, &fd, &error));
+    assert_error(&error, VIOMMU_ERROR_RESOURCE,
+                 "cannot allocate a fault queue: Too many open files");
+    g_assert_false(iommufd_hwpt_alloc(f.host, &hwpt, &id, &error));
+    assert_error(&error, VIOMMU_ERROR_HOST,
+                 "cannot allocate a HWPT (flags 0x4, data type 0, fault queue "
+                 "99) for device 1 on page table 2: No such file or "
+                 "directory");
+    g_assert_false(iommufd_hw_info_arm_smmuv3(f.host, 1, &arm, &error));
+    assert_error(&error, VIOMMU_ERROR_HOST,
+                 "device 1 is behind an IOMMU of hardware info type 1, not an "
+                 "Arm SMMUv3 (type 2)");
+    g_assert_cmpuint(id, ==, 4711);
+    g_assert_cmpint(fd, ==, 4711);
+    fault_machine_cleanup(&f);
+
+    machine_init(&m);
+    g_assert_false(iommufd_hw_info_vtd(m.host, 1, &vtd, &error));
+    assert_error(&error, VIOMMU_ERROR_HOST,
+                 "device 1 is behind an IOMMU of hardware info type 2, not an "
+                 "Intel VT-d unit (type 1)");
+    machine_cleanup(&m);
+}
+
 static void test_resource_code(void)
 {
     const EmulFailure failure = { EMUL_CALL_IOCTL, 0, 1, 1, EMFILE };
@@ -156,6 +239,9 @@ int main(int argc, char **argv)
     viommu_error_quark();
     g_test_add_func("/iommufd/success", test_success);
     g_test_add_func("/iommufd/messages-name-ids-and-errno", test_messages);
+    g_test_add_func("/iommufd/fault-queue-and-vtd", test_fault_queue_and_vtd);
+    g_test_add_func("/iommufd/fault-queue-messages",
+                    test_fault_queue_messages);
     g_test_add_func("/iommufd/resource-code", test_resource_code);
     g_test_add_func("/iommufd/null-error", test_null_error);
     g_test_add_func("/iommufd/invalidate-number-handled", test_invalidate);

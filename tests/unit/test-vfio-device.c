@@ -2,7 +2,7 @@
 #include "host/vfio-device.h"
 
 #include "base/error.h"
-#include "test-emul.h"
+#include "test-emul-fault.h"
 
 static void test_bind_and_free(void)
 {
@@ -94,6 +94,30 @@ static void test_free_detaches(void)
     host_iommu_free(host);
 }
 
+static void test_attach_pasid(void)
+{
+    GError *error = NULL;
+    VfioDevice *device;
+    FaultMachine m;
+
+    fault_machine_init(&m);
+    device = vfio_device_bind(m.host,
+                              emul_device_open_behind(m.host, EMUL_IOMMU_VTD),
+                              "dev1", &error);
+    g_assert_true(vfio_device_attach_pasid(device, 3, m.nested_id, &error));
+    g_assert_no_error(error);
+    g_assert_false(vfio_device_attach_pasid(device, 3, 99, &error));
+    g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
+    g_assert_cmpstr(error->message, ==,
+                    "dev1: cannot attach PASID 3 of device 6 to page table "
+                    "99: No such file or directory");
+    g_clear_error(&error);
+    g_assert_cmpint(destroy(m.host, m.nested_id), ==, -EBUSY);
+    vfio_device_detach_pasid(device, 3);
+    vfio_device_free(device);
+    fault_machine_cleanup(&m);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -102,5 +126,6 @@ int main(int argc, char **argv)
     g_test_add_func("/vfio-device/bind-fails", test_bind_fails);
     g_test_add_func("/vfio-device/attach-and-detach", test_attach_and_detach);
     g_test_add_func("/vfio-device/free-detaches", test_free_detaches);
+    g_test_add_func("/vfio-device/attach-pasid", test_attach_pasid);
     return g_test_run();
 }
