@@ -278,7 +278,7 @@ int emul_invalidate(EmulHost *host, void *arg)
     } else {
         lock_acquire(&host->lock);
         ret = invalidate_locked(host, cmd, &done);
-        /* As the driver: what was checked before a refusal is not issued. */
+        /* See struct EmulStats. */
         host->stats.invalidations += ret == 0 ? done : 0;
         host->stats.invalidate_ioctls += ret == 0;
         lock_release(&host->lock);

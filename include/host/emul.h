@@ -154,8 +154,8 @@ EmulPageStats emul_get_page_stats(HostIommu *host);
  * @generated: events that used up a sequence number
  * @dropped: numbers that no reader had seen when their queue was destroyed
  * @objects: objects alive now
- * @invalidations: commands issued by IOMMU_HWPT_INVALIDATE; of a call that
- *                 fails, none
+ * @invalidations: commands of IOMMU_HWPT_INVALIDATE calls that succeeded; of
+ *                 one that fails the SMMUv3 driver may have issued none
  * @invalidate_ioctls: successful IOMMU_HWPT_INVALIDATE
  * @busy: IOMMU_DESTROY calls that failed with EBUSY
  */

@@ -129,7 +129,7 @@ static void test_invalidate(void)
     g_assert_cmpint(host_call(m.host, m.host->fd, IOMMU_HWPT_INVALIDATE, &cmd),
                     ==, -EINVAL);
     g_assert_cmpuint(cmd.entry_num, ==, 2);
-    g_assert_cmpuint(emul_get_stats(m.host).invalidations, ==, 2);
+    g_assert_cmpuint(emul_get_stats(m.host).invalidations, ==, 0);
     for (unsigned i = 0; i < G_N_ELEMENTS(entries); i++) {
         cmd.data_uptr = (uintptr_t)&entries[i];
         cmd.entry_num = 1;
