@@ -12,6 +12,7 @@
  * what came the old way is ended after the lock is released: emul-fault.c.
  */
 #include "emul-internal.h"
+#include "emul-smmuv3.h"
 
 #include <errno.h>
 #include <string.h>

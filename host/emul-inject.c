@@ -3,6 +3,7 @@
  * What the hardware, or a fault in the kernel, would do: the controls.
  */
 #include "emul-internal.h"
+#include "emul-smmuv3.h"
 
 /* Off, the usual case, costs one load. */
 int emul_controls_fail(EmulControls *controls, EmulCall call,

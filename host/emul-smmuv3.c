@@ -4,6 +4,7 @@
  * invalidation commands and event records.
  */
 #include "emul-internal.h"
+#include "emul-smmuv3.h"
 
 #include "base/bits.h"
 

@@ -4,6 +4,7 @@
  * The rules are emul-smmuv3.c's; here is who refers to whom.
  */
 #include "emul-internal.h"
+#include "emul-smmuv3.h"
 
 #include <errno.h>
 #include <string.h>
