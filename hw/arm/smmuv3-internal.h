@@ -228,7 +228,7 @@ void smmuv3_cmdq_consume(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
 bool smmuv3_host_up(Viommu *viommu, VfioDevice *vfio, GError **error);
 void smmuv3_host_down(Viommu *viommu);
 bool smmuv3_attach(Viommu *viommu, ViommuDevice *device, GError **error);
-void smmuv3_detached(Viommu *viommu, ViommuDevice *device);
+void smmuv3_detach(Viommu *viommu, ViommuDevice *device);
 
 /**
  * smmuv3_reattach() - look again at the STEs of devices, after a change

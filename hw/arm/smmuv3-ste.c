@@ -255,11 +255,12 @@ bool smmuv3_attach(Viommu *viommu, ViommuDevice *device, GError **error)
     g_assert_not_reached();
 }
 
-void smmuv3_detached(Viommu *viommu, ViommuDevice *device)
+void smmuv3_detach(Viommu *viommu, ViommuDevice *device)
 {
     Smmuv3 *s = smmuv3_from(viommu);
 
     lock_assert_held(&s->parent.config_lock);
+    vfio_device_detach(device->vfio);
     destroy(s, &device->hwpt_id);
 }
 

@@ -46,6 +46,7 @@ static const ViommuOps smmuv3_ops = {
     .veventq_type = IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
     .record_size = SMMUV3_EVENT_BYTES,
     .virt_id_bits = SMMUV3_SID_BITS,
+    .device_size = sizeof(ViommuDevice),
     .sink = {
         .room = smmuv3_eventq_room,
         .deliver = smmuv3_eventq_deliver,
@@ -58,7 +59,7 @@ static const ViommuOps smmuv3_ops = {
     .host_up = smmuv3_host_up,
     .host_down = smmuv3_host_down,
     .attach = smmuv3_attach,
-    .detached = smmuv3_detached,
+    .detach = smmuv3_detach,
     .get_queue = smmuv3_get_queue,
     .free = smmuv3_free,
 };

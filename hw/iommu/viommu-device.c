@@ -100,7 +100,7 @@ static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
     if (!check_device(viommu, vfio, virt_id, error)) {
         return false;
     }
-    device = g_new0(ViommuDevice, 1);
+    device = g_malloc0(viommu->ops->device_size);
     device->vfio = vfio;
     device->entry.virt_id = virt_id;
     device->entry.dev_id = vfio_device_get_dev_id(vfio);
@@ -183,8 +183,7 @@ static bool remove_device_locked(Viommu *viommu, uint32_t virt_id)
     if (last) {
         viommu_close_event_queue(viommu);
     }
-    vfio_device_detach(device->vfio);
-    viommu->ops->detached(viommu, device);
+    viommu->ops->detach(viommu, device);
     destroy(&viommu->host, device->vdevice_id);
     if (last) {
         host_down(viommu);

@@ -10,8 +10,11 @@
 
 #include "base/counter.h"
 #include "base/lock.h"
+#include "host/iommufd.h"
 #include "hw/iommu/device-map.h"
 #include "hw/iommu/event-pump.h"
+#include "hw/iommu/page-group.h"
+#include "hw/iommu/sva-device.h"
 #include "hw/iommu/viommu.h"
 
 #include <stdatomic.h>
@@ -19,24 +22,34 @@
 /**
  * struct ViommuDevice - one device behind a vIOMMU
  * @entry: its place in the device map; first, so that a find gives it
- * @vfio: borrowed from the embedder
- * @vdevice_id: its vDEVICE object
+ * @vfio: borrowed from the embedder; NULL for an emulated device, which has
+ *        no host objects
+ * @sva: the emulated device, or NULL
+ * @vdevice_id: its vDEVICE object, or 0
  * @hwpt_id: the HWPT made for it alone, or 0. [config_lock]
+ * @refs: walkers that make host calls for it, see viommu_device_get(). [atomic]
  */
 typedef struct ViommuDevice {
     DeviceEntry entry;
     VfioDevice *vfio;
+    SvaDevice *sva;
     uint32_t vdevice_id;
     uint32_t hwpt_id;
+    atomic_uint refs;
 } ViommuDevice;
 
 /**
  * struct ViommuOps - what makes a model
- * @viommu_type: IOMMU_VIOMMU_TYPE_* of the host object
+ * @viommu_type: IOMMU_VIOMMU_TYPE_* of the host object; 0: the model has none,
+ *               and no vDEVICEs and events
  * @veventq_type: IOMMU_VEVENTQ_TYPE_* of its events
  * @record_size: bytes per event
  * @virt_id_bits: of a device's ID
+ * @device_size: of the structure that begins with a ViommuDevice
  * @sink: takes the events; opaque is the Viommu. [iothread]
+ * @pages: takes page requests. [iothread]
+ * @has_pages: does this one, by its properties, take page requests?
+ * @translate: see viommu_translate(). Any thread, in a read section, no lock
  * @mmio_read, @mmio_write: see viommu.h; @size is 4 or 8, @offset a multiple
  * @reset: all registers to reset values; the host queue is gone
  * @host_up: the vIOMMU object was made, with @vfio as the first device: make
@@ -45,17 +58,23 @@ typedef struct ViommuDevice {
  * @attach: attach @device to the HWPT that the guest's tables say, or move it
  *          there. On failure it is where it was, or nowhere if it was new.
  * @get_queue: the guest's event queue: entries in it and its size, 0 when off
- * @detached: @device was detached for good: destroy what was made for it
+ * @get_page_queue: the same of its page request queue
+ * @detach: @device goes for good: detach it, destroy what was made for it
  * @free: free the model's structure, which begins with the Viommu
  *
- * @reset to @detached are called under the config_lock.
+ * @reset to @detach are called under the config_lock.
  */
 typedef struct ViommuOps {
     uint32_t viommu_type;
     uint32_t veventq_type;
     uint32_t record_size;
     unsigned virt_id_bits;
+    size_t device_size;
     EventSinkOps sink;
+    PageSinkOps pages;
+    bool (*has_pages)(const Viommu *viommu);
+    bool (*translate)(Viommu *viommu, uint32_t virt_id, uint32_t pasid,
+                      uint64_t iova, uint32_t perm, uint64_t *gpa);
     uint64_t (*mmio_read)(Viommu *viommu, uint64_t offset, unsigned size);
     void (*mmio_write)(Viommu *viommu, uint64_t offset, unsigned size,
                        uint64_t value);
@@ -63,8 +82,9 @@ typedef struct ViommuOps {
     bool (*host_up)(Viommu *viommu, VfioDevice *vfio, GError **error);
     void (*host_down)(Viommu *viommu);
     bool (*attach)(Viommu *viommu, ViommuDevice *device, GError **error);
-    void (*detached)(Viommu *viommu, ViommuDevice *device);
+    void (*detach)(Viommu *viommu, ViommuDevice *device);
     void (*get_queue)(Viommu *viommu, uint32_t *used, uint32_t *size);
+    void (*get_page_queue)(Viommu *viommu, uint32_t *used, uint32_t *size);
     void (*free)(Viommu *viommu);
 } ViommuOps;
 
@@ -95,6 +115,57 @@ typedef struct ViommuQueue {
     AioBH *resume;
 } ViommuQueue;
 
+/* Responses of the guest's that the home thread has yet to see. */
+#define PAGE_RESPONSES_MAX 1024
+
+/* A page group response, as a command or descriptor says it. */
+typedef struct PageResponse {
+    PageRequestKey key;
+    uint32_t code;
+} PageResponse;
+
+typedef struct FaultPump FaultPump;
+
+/**
+ * struct ViommuPages - page requests
+ * @table: open groups. [iothread]
+ * @pump: empties the host's fault queue; NULL while there is none. [iothread]
+ * @fault_id: that queue, if @hwpts is not 0. [config_lock]
+ * @hwpts: HWPTs that name it. [config_lock]
+ * @inbox_head, @inbox_tail: groups of emulated devices; any thread enqueues,
+ *                           the home thread dequeues
+ * @held: taken from the inbox and not yet delivered: no room. [iothread]
+ * @responses, @response_count: by vCPUs, for the home thread. [ring_lock]
+ * @generation: of what emulated devices have cached; changed by every
+ *              invalidation. [atomic]
+ * @work: all of the home thread's part; lives as long as the Viommu. [const]
+ */
+typedef struct ViommuPages {
+    PageRequestTable *table;
+    FaultPump *pump;
+    uint32_t fault_id;
+    unsigned hwpts;
+    struct cds_wfcq_head inbox_head;
+    struct cds_wfcq_tail inbox_tail;
+    SvaGroup *held;
+    PageResponse responses[PAGE_RESPONSES_MAX];
+    size_t response_count;
+    _Atomic uint64_t generation;
+    AioBH *work;
+} ViommuPages;
+
+/* [iothread] writes, anybody reads. */
+typedef struct ViommuPageCounters {
+    Counter raised;
+    Counter answered;
+    Counter invalid;
+    Counter retried;
+    Counter markers;
+    Counter stray;
+    Counter overflows;
+    Counter interrupts;
+} ViommuPageCounters;
+
 /* [iothread] writes, anybody reads. */
 typedef struct ViommuCounters {
     Counter delivered;
@@ -115,7 +186,9 @@ struct Viommu {
     DeviceMap *devices;         /* [config_lock] to change, [RCU] to find */
     ViommuHost host;            /* [config_lock] */
     ViommuQueue queue;
+    ViommuPages pages;
     ViommuCounters counters;
+    ViommuPageCounters page_counters;
     _Atomic uint32_t warned;    /* a bit per kind of guest mistake */
 };
 
@@ -152,6 +225,135 @@ void viommu_close_event_queue(Viommu *viommu)
  * Context: Any thread, any locks; wait-free.
  */
 void viommu_resume_events(Viommu *viommu);
+
+/*
+ * Devices. A walk over the map that makes host calls does not stay in its read
+ * section for them: it takes a reference to each device in the section, leaves
+ * it, makes the calls, and puts the reference. Removal waits for the
+ * references before it detaches and destroys, and for that, as for the grace
+ * period, holds no lock.
+ */
+
+/* Context: RCU read-side section; @device was found in it. */
+void viommu_device_get(ViommuDevice *device);
+/* Context: any thread. @device may be gone when it returns. */
+void viommu_device_put(Viommu *viommu, ViommuDevice *device);
+
+/**
+ * viommu_device_collect() - references to all devices that @match says yes to
+ *
+ * Return: a NULL-terminated array in no particular order, for
+ * viommu_device_put() each and g_free().
+ */
+ViommuDevice **viommu_device_collect(Viommu *viommu,
+                                     bool (*match)(ViommuDevice *device,
+                                                   const void *opaque),
+                                     const void *opaque);
+
+/*
+ * Page requests (viommu-pages.c), as a model needs them.
+ */
+
+/**
+ * viommu_respond_page_group() - the guest's response, by command or descriptor
+ * @code: PCIe's response code, or what the guest gave for one
+ *
+ * Context: May block, if the home thread is far behind.
+ */
+void viommu_respond_page_group(Viommu *viommu, const PageRequestKey *key,
+                               uint32_t code)
+    REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+
+/* There is room in the guest's queue again. Any thread, locks; wait-free. */
+void viommu_resume_page_requests(Viommu *viommu);
+
+/**
+ * viommu_drain_page_requests() - what was requested before is in the guest's
+ * queue when this returns, as far as there is room
+ *
+ * Context: Blocks for the home thread.
+ */
+void viommu_drain_page_requests(Viommu *viommu) EXCLUDES(&viommu->ring_lock);
+
+/**
+ * viommu_drop_page_requests() - answer every open group INVALID (reset)
+ *
+ * Context: Blocks for the home thread.
+ */
+void viommu_drop_page_requests(Viommu *viommu)
+    REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+
+/**
+ * viommu_invalidate_sva() - emulated devices forget what they have translated,
+ * and when this returns use none of it any more
+ *
+ * Context: Blocks for a grace period, if there is an emulated device.
+ */
+void viommu_invalidate_sva(Viommu *viommu) EXCLUDES(&viommu->ring_lock);
+
+/**
+ * viommu_implicit_invalidate() - one page of an emulated device, before its
+ * request is shown to the guest. Of the host's devices the host does it.
+ *
+ * Context: Home thread. Does not wait for uses under way.
+ */
+void viommu_implicit_invalidate(Viommu *viommu, const PageGroup *group,
+                                uint64_t addr);
+
+/**
+ * struct ViommuHwpt - a nested HWPT, and what a device uses it for
+ * @id: of the HWPT; 0 for none
+ * @faults: page requests on it go to the fault queue
+ */
+typedef struct ViommuHwpt {
+    uint32_t id;
+    bool faults;
+} ViommuHwpt;
+
+/**
+ * viommu_hwpt_alloc() - IOMMU_HWPT_ALLOC, with the fault queue if @faults
+ * @hwpt: what to make; fault_id and its flag are filled in
+ * @out: set
+ *
+ * The first HWPT with @faults makes the fault queue: here; it is watched from
+ * then on by the home thread.
+ *
+ * Context: May block. Return: false and @error set, and nothing is left.
+ */
+bool viommu_hwpt_alloc(Viommu *viommu, const IommufdHwpt *hwpt, bool faults,
+                       ViommuHwpt *out, GError **error)
+    REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+
+/**
+ * viommu_hwpt_destroy() - IOMMU_DESTROY of a HWPT that no device is on
+ *
+ * The last one with faults takes the fault queue along: unwatched, closed,
+ * destroyed on the home thread. *@hwpt is {0} afterwards; of {0} no effect.
+ *
+ * Context: May block.
+ */
+void viommu_hwpt_destroy(Viommu *viommu, ViommuHwpt *hwpt)
+    REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+
+/**
+ * viommu_attach() - move a device, or one PASID of it, to another HWPT
+ * @pasid: or %PAGE_REQUEST_NO_PASID for the device itself
+ * @pt_id: a HWPT; 0 detaches
+ *
+ * Its open groups end: the host answers them INVALID, the guest's later
+ * answers find nothing. On the home thread: what the guest has answered is
+ * written, the groups are forgotten, then the ioctl is made.
+ *
+ * Context: Blocks for the home thread.
+ * Return: false and @error set: the device, or the PASID, is detached then.
+ */
+bool viommu_attach(Viommu *viommu, ViommuDevice *device, uint32_t pasid,
+                   uint32_t pt_id, GError **error)
+    REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+
+/* viommu-pages.c, for the life of the Viommu: viommu.c */
+void viommu_pages_init(Viommu *viommu);
+void viommu_pages_cleanup(Viommu *viommu);
 
 /**
  * viommu_warn_once() - tell the operator of what a guest may provoke at will,

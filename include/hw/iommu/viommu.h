@@ -35,6 +35,40 @@ typedef struct ViommuConfig {
 } ViommuConfig;
 
 /**
+ * struct ViommuPageStats - page request groups since creation
+ *
+ * raised = answered + invalid + retried + open
+ *
+ * @raised: taken in, from the host's fault queue and from emulated devices
+ * @answered: by the guest
+ * @invalid: answered INVALID (SMMUv3 with its PRI queue off: Response Failure)
+ *           by the vIOMMU or the host: not translatable, no such device (any
+ *           more), PASID or attachment gone, reset
+ * @retried: answered Success by the vIOMMU because the guest's queue
+ *           overflowed: the device will ask again
+ * @open: shown to the guest and not answered, or held until it has room
+ * @markers: Stop Markers, which nobody answers
+ * @stray: responses of the guest's to groups that were not open
+ * @overflows: times that PRS.PRO was set or PRIQ_PROD.OVFLG toggled
+ * @interrupts: page request interrupts raised
+ * @queue_used: entries in the guest's page request queue now
+ * @queue_size: what it has room for, 0 while it is off
+ */
+typedef struct ViommuPageStats {
+    uint64_t raised;
+    uint64_t answered;
+    uint64_t invalid;
+    uint64_t retried;
+    uint64_t open;
+    uint64_t markers;
+    uint64_t stray;
+    uint64_t overflows;
+    uint64_t interrupts;
+    uint32_t queue_used;
+    uint32_t queue_size;
+} ViommuPageStats;
+
+/**
  * struct ViommuStats - counters since creation; each record counts once
  * @delivered: written to the guest's event queue
  * @discarded: seen while the guest's queue was off or aborted, or for a device
@@ -115,5 +149,6 @@ bool viommu_remove_device(Viommu *viommu, uint32_t virt_id);
 
 /* Context: any thread. Counters are exact when the queue is at rest. */
 ViommuStats viommu_get_stats(Viommu *viommu);
+ViommuPageStats viommu_get_page_stats(Viommu *viommu);
 
 #endif
