@@ -91,14 +91,17 @@ GuestRing smmuv3_cmdq_ring(const Smmuv3 *s)
     };
 }
 
-static bool device_exists(Smmuv3 *s, uint32_t sid)
+/* Emulated devices are not the host's. */
+static bool host_has_device(Smmuv3 *s, uint32_t sid)
 {
-    bool found;
+    DeviceEntry *entry;
+    bool has;
 
     rcu_section_enter();
-    found = device_map_find_virt(s->parent.devices, sid) != NULL;
+    entry = device_map_find_virt(s->parent.devices, sid);
+    has = entry && caa_container_of(entry, ViommuDevice, entry)->vfio;
     rcu_section_leave();
-    return found;
+    return has;
 }
 
 /* Send the first @num of the batch; out: how far the host has come. */
@@ -247,8 +250,8 @@ static CommandError run_command(Smmuv3 *s, CommandRun *run,
     case CMD_CFGI_CD:
     case CMD_CFGI_CD_ALL:
         /* The host knows streams that have a vDEVICE. */
-        return device_exists(s, sid) ? batch_add(s, run, command)
-                                     : CERROR_NONE;
+        return host_has_device(s, sid) ? batch_add(s, run, command)
+                                       : CERROR_NONE;
     case CMD_TLBI_NH_ALL:
     case CMD_TLBI_NH_ASID:
     case CMD_TLBI_NH_VA:

@@ -291,8 +291,11 @@ void smmuv3_reattach(Smmuv3 *s, uint32_t first_sid, uint32_t last_sid)
 
     /* The config_lock keeps the map as it is. */
     while ((entry = device_map_next(s->parent.devices, &cursor))) {
-        if (entry->virt_id >= first_sid && entry->virt_id <= last_sid) {
-            reattach_device(s, caa_container_of(entry, ViommuDevice, entry));
+        ViommuDevice *device = caa_container_of(entry, ViommuDevice, entry);
+
+        if (device->vfio && entry->virt_id >= first_sid &&
+            entry->virt_id <= last_sid) {
+            reattach_device(s, device);
         }
     }
 }

@@ -99,6 +99,13 @@ static uint32_t entry_id(const DeviceEntry *entry, size_t field)
     return G_STRUCT_MEMBER(uint32_t, entry, field);
 }
 
+/* An emulated device has no ID of the host's. */
+static bool is_indexed(size_t field, uint32_t id)
+{
+    return field != offsetof(DeviceEntry, dev_id) ||
+           id != DEVICE_MAP_NO_DEV_ID;
+}
+
 /* Fill @index, whose bits and multiplier are set. False: try others. */
 static bool index_try(IdIndex *index, DeviceEntry *const *entries,
                       size_t count, size_t field)
@@ -106,7 +113,9 @@ static bool index_try(IdIndex *index, DeviceEntry *const *entries,
     index->probes = 0;
     index->slots = g_new0(Slot, (size_t)index_mask(index) + 1);
     for (size_t i = 0; i < count; i++) {
-        if (!index_insert(index, entry_id(entries[i], field), i + 1)) {
+        uint32_t id = entry_id(entries[i], field);
+
+        if (is_indexed(field, id) && !index_insert(index, id, i + 1)) {
             g_clear_pointer(&index->slots, g_free);
             return false;
         }

@@ -1,42 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Invariant between callbacks: the fd is listened to exactly while the pump was
- * started, the sink has room and the queue can be read. A fill (bytes read and
- * not yet delivered) exists only between a busy-polling hit and its handler;
- * whatever runs in between delivers it first, so order is kept.
+ * A QueueReader whose bytes go through a VeventStream. The contract is in the
+ * header.
  */
 #include "hw/iommu/event-pump.h"
 
-#include "base/report.h"
-#include "host/iommufd.h"
+#include "host/iommufd-abi.h"
 #include "hw/iommu/vevent-stream.h"
 
 #include <errno.h>
 
-/*
- * Consecutive failed or empty reads of a fd that says it is ready, after which
- * the queue is given up: anything else would be a spin.
- */
-#define MAX_FAILURES 16
-
-/* The same for "try again": no kernel says that here, but a host may. */
-#define MAX_RETRIES 4096
-
-typedef enum Watch {
-    UNWATCHED,                  /* no handler is set for the fd */
-    WATCHED,
-    PAUSED,                     /* set, but hears of trouble only */
-} Watch;
-
 struct EventPump {
     const EventSinkOps *ops;    /* [const] */
     void *opaque;               /* [const] */
-    AioContext *ctx;            /* [const] */
-    HostQueue queue;            /* [const] but fd: [iothread], -1 once closed */
-    Watch watch;                /* [iothread] */
-    unsigned failures;          /* [iothread] consecutive */
+    QueueReader reader;
     uint32_t room;              /* [iothread] at least this; 0 not known */
-    ssize_t filled;             /* [iothread] bytes in buf, not yet delivered */
     VeventStream stream;        /* [iothread] */
     uint8_t buf[];              /* [iothread] */
 };
@@ -55,20 +33,6 @@ static size_t buf_size(const HostQueue *queue, uint32_t records)
     return records * slot_size(queue) + sizeof(struct iommufd_vevent_header);
 }
 
-/* Read what fits. Return: bytes, 0 for none, or -errno. */
-static ssize_t pump_fill(EventPump *pump, uint32_t room)
-{
-    HostQueue *queue = &pump->queue;
-    uint32_t records = MIN(room, EVENT_PUMP_BATCH);
-    ssize_t ret = queue->host->ops->read(queue->host, queue->fd, pump->buf,
-                                         buf_size(queue, records));
-
-    if (ret > 0) {
-        pump->failures = 0;
-    }
-    return ret < 0 ? -errno : ret;
-}
-
 /*
  * The consumer only ever makes more room, so what the sink last said is good
  * for as long as it is a number. "Unlimited" ends when the guest acknowledges
@@ -79,20 +43,22 @@ static void pump_learn_room(EventPump *pump, uint32_t room)
     pump->room = room == EVENT_ROOM_UNLIMITED ? 0 : room;
 }
 
-static uint32_t pump_room(EventPump *pump)
+static size_t pump_room(void *opaque)
 {
+    EventPump *pump = opaque;
     uint32_t room = pump->room;
 
     if (room < EVENT_PUMP_BATCH) {
         room = pump->ops->room(pump->opaque);
         pump_learn_room(pump, room);
     }
-    return room;
+    return room ? buf_size(&pump->reader.queue, MIN(room, EVENT_PUMP_BATCH))
+                : 0;
 }
 
-/* Return: the room left. */
-static uint32_t pump_deliver(EventPump *pump)
+static bool pump_take(void *opaque, size_t len)
 {
+    EventPump *pump = opaque;
     EventBatch batch;
     bool malformed = false;
     Vevent event;
@@ -101,8 +67,7 @@ static uint32_t pump_deliver(EventPump *pump)
 
     batch.count = 0;
     batch.lost = 0;
-    vevent_stream_feed(&pump->stream, pump->buf, pump->filled);
-    pump->filled = 0;
+    vevent_stream_feed(&pump->stream, pump->buf, len);
     while ((kind = vevent_stream_next(&pump->stream, &event)) != VEVENT_END) {
         batch.lost += event.lost;
         if (kind == VEVENT_EVENT) {
@@ -114,168 +79,28 @@ static uint32_t pump_deliver(EventPump *pump)
     pump->ops->seen(pump->opaque, malformed);
     room = pump->ops->deliver(pump->opaque, &batch);
     pump_learn_room(pump, room);
-    return room;
+    return room > 0;
 }
 
-static void pump_unwatch(EventPump *pump)
+static void pump_failed(void *opaque, const char *message)
 {
-    if (pump->watch != UNWATCHED) {
-        aio_set_fd_handler(pump->ctx, pump->queue.fd, NULL, NULL, NULL, NULL,
-                           NULL);
-        pump->watch = UNWATCHED;
-    }
-}
+    EventPump *pump = opaque;
 
-/* No room, or nothing to read any more. Trouble with a paused fd unwatches. */
-static void pump_pause(EventPump *pump)
-{
-    if (pump->watch == WATCHED) {
-        aio_pause_fd_handler(pump->ctx, pump->queue.fd, true);
-        pump->watch = PAUSED;
-    } else {
-        pump_unwatch(pump);
-    }
-}
-
-static void pump_close(EventPump *pump)
-{
-    HostQueue *queue = &pump->queue;
-    g_autoptr(GError) error = NULL;
-
-    pump_unwatch(pump);
-    queue->host->ops->close(queue->host, queue->fd);
-    queue->fd = -1;
-    if (!iommufd_destroy(queue->host, queue->id, &error)) {
-        error_report("%s", error->message);
-    }
-}
-
-static void pump_fail(EventPump *pump, const char *what, int err)
-{
-    g_autofree char *message = NULL;
-
-    message = g_strdup_printf("vEVENTQ %u: %s%s%s; closed until the guest "
-                              "enables its event queue again",
-                              pump->queue.id, what, err ? ": " : "",
-                              err ? g_strerror(err) : "");
-    pump_close(pump);
+    queue_reader_destroy(&pump->reader);
     pump->ops->failed(pump->opaque, message);
 }
 
-/* A read that gave @ret although the fd was ready. */
-static void pump_count_failure(EventPump *pump, ssize_t ret)
-{
-    bool again = ret == -EINTR || ret == -EAGAIN;
-
-    if (++pump->failures < (again ? MAX_RETRIES : MAX_FAILURES)) {
-        return;
-    }
-    if (ret < 0) {
-        pump_fail(pump, "read() fails", -ret);
-    } else {
-        pump_fail(pump, "is always ready, but read() gives nothing", 0);
-    }
-}
-
-/*
- * @ready: the fd said that there is something to read.
- * Return: whether the fd is to be watched.
- */
-static bool pump_turn(EventPump *pump, bool ready)
-{
-    uint32_t room;
-    ssize_t ret;
-
-    if (pump->filled > 0) {
-        return pump_deliver(pump) > 0;
-    }
-    room = pump_room(pump);
-    if (room == 0) {
-        return false;
-    }
-    ret = pump_fill(pump, room);
-    if (ret > 0) {
-        pump->filled = ret;
-        return pump_deliver(pump) > 0;
-    }
-    if (ready) {
-        pump_count_failure(pump, ret);
-    }
-    return pump->queue.fd >= 0;
-}
-
-static void pump_ready(void *opaque)
-{
-    EventPump *pump = opaque;
-
-    if (!pump_turn(pump, true)) {
-        pump_pause(pump);
-    }
-}
-
-/*
- * Busy polling: a read of an empty vEVENTQ returns 0 at once, so it is its own
- * test. Errors are left to pump_ready(), which the fd's readiness calls.
- */
-static bool pump_poll(void *opaque)
-{
-    EventPump *pump = opaque;
-    uint32_t room;
-    ssize_t ret;
-
-    if (pump->filled > 0) {
-        return true;
-    }
-    room = pump_room(pump);
-    if (room == 0) {
-        return true;            /* pump_poll_ready() pauses */
-    }
-    ret = pump_fill(pump, room);
-    pump->filled = MAX(ret, 0);
-    return ret > 0;
-}
-
-static void pump_poll_ready(void *opaque)
-{
-    EventPump *pump = opaque;
-
-    if (!pump_turn(pump, false)) {
-        pump_pause(pump);
-    }
-}
-
-static void pump_watch(EventPump *pump)
-{
-    int ret;
-
-    if (pump->watch == WATCHED) {
-        return;
-    }
-    if (pump->watch == PAUSED) {
-        aio_pause_fd_handler(pump->ctx, pump->queue.fd, false);
-        pump->watch = WATCHED;
-        return;
-    }
-    ret = aio_set_fd_handler(pump->ctx, pump->queue.fd, pump_ready, NULL,
-                             pump_poll, pump_poll_ready, pump);
-    if (ret < 0) {
-        pump_fail(pump, "its fd cannot be watched", -ret);
-        return;
-    }
-    pump->watch = WATCHED;
-}
+static const QueueReaderOps pump_ops = {
+    .name = "vEVENTQ",
+    .revival = "the guest enables its event queue again",
+    .room = pump_room,
+    .take = pump_take,
+    .failed = pump_failed,
+};
 
 void event_pump_run(EventPump *pump)
 {
-    g_assert(aio_in_home_thread(pump->ctx));
-    if (pump->queue.fd < 0) {
-        return;
-    }
-    if (pump_turn(pump, false)) {
-        pump_watch(pump);
-    } else if (pump->watch == WATCHED) {
-        pump_pause(pump);
-    }
+    queue_reader_run(&pump->reader);
 }
 
 EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
@@ -286,8 +111,7 @@ EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
 
     pump->ops = ops;
     pump->opaque = opaque;
-    pump->ctx = ctx;
-    pump->queue = *queue;
+    queue_reader_init(&pump->reader, ctx, queue, pump->buf, &pump_ops, pump);
     vevent_stream_init(&pump->stream, queue->record_size);
     return pump;
 }
@@ -298,35 +122,36 @@ EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
  */
 static void pump_drain(EventPump *pump)
 {
-    uint64_t budget = pump->queue.depth + UINT64_C(2);
+    const HostQueue *queue = &pump->reader.queue;
+    uint64_t budget = queue->depth + UINT64_C(2);
     uint64_t taken;
     ssize_t ret;
 
-    if (pump->filled > 0) {
-        pump_deliver(pump);
+    if (pump->reader.filled > 0) {
+        pump_take(pump, pump->reader.filled);
     }
     while (budget > 0) {
-        ret = pump_fill(pump, EVENT_PUMP_BATCH);
+        ret = queue_reader_fill(&pump->reader,
+                                buf_size(queue, EVENT_PUMP_BATCH));
         if (ret <= 0 && ret != -EINTR) {
             break;
         }
-        taken = MAX(ret, 0) / slot_size(&pump->queue);
+        taken = MAX(ret, 0) / slot_size(queue);
         taken = MAX(taken, 1);
         budget -= MIN(budget, taken);
         if (ret > 0) {
-            pump->filled = ret;
-            pump_deliver(pump);
+            pump_take(pump, ret);
         }
     }
 }
 
 void event_pump_free(EventPump *pump)
 {
-    g_assert(aio_in_home_thread(pump->ctx));
-    if (pump->queue.fd >= 0) {
-        pump_unwatch(pump);
+    g_assert(aio_in_home_thread(pump->reader.ctx));
+    if (queue_reader_is_open(&pump->reader)) {
+        queue_reader_unwatch(&pump->reader);
         pump_drain(pump);
-        pump_close(pump);
+        queue_reader_destroy(&pump->reader);
     }
     g_free(pump);
 }

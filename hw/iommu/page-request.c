@@ -14,22 +14,14 @@
  */
 #include "hw/iommu/page-request.h"
 
+#include "host/iommufd-abi.h"
+
 #include <errno.h>
 
 /* Consecutive interrupted writes after which the caller is to try again. */
 #define MAX_INTERRUPTS 16
 
 enum { NODES_PER_GROUP = 3 };
-
-/* What write() of a fault queue takes: the kernel's structure and codes. */
-struct iommu_hwpt_page_response {
-    uint32_t cookie;
-    uint32_t code;
-};
-_Static_assert(sizeof(struct iommu_hwpt_page_response) == 8 &&
-               offsetof(struct iommu_hwpt_page_response, cookie) == 0 &&
-               offsetof(struct iommu_hwpt_page_response, code) == 4,
-               "struct iommu_hwpt_page_response is not the kernel's");
 
 typedef enum Tree { OPEN, ANSWERED, TREES } Tree;
 
@@ -235,6 +227,11 @@ static PageRequest remove_answer(PageRequestTable *table, Node *node)
     return request;
 }
 
+static Node *oldest_answer(PageRequestTable *table)
+{
+    return table->answers.head->data;
+}
+
 static PageRequest remove_open(PageRequestTable *table, Node *node)
 {
     PageRequest request = node->request;
@@ -356,6 +353,13 @@ uint32_t page_request_drop_pasid(PageRequestTable *table,
                 pasid_key(ANSWERED, device->dev_id, pasid), how);
 }
 
+void page_request_forget_answers(PageRequestTable *table)
+{
+    while (table->answers.length > 0) {
+        remove_answer(table, oldest_answer(table));
+    }
+}
+
 uint32_t page_request_drop_all(PageRequestTable *table, PageRequestDrop how)
 {
     return drop(table, table->roots[OPEN].key, table->roots[ANSWERED].key, how);
@@ -396,11 +400,6 @@ static ssize_t write_batch(PageRequestTable *table, HostIommu *host, int fd,
                                count * sizeof(table->batch[0]));
     } while (ret < 0 && errno == EINTR && ++interrupts < MAX_INTERRUPTS);
     return ret < 0 ? -errno : ret;
-}
-
-static Node *oldest_answer(PageRequestTable *table)
-{
-    return table->answers.head->data;
 }
 
 int page_request_flush(PageRequestTable *table, HostIommu *host, int fd)

@@ -7,39 +7,12 @@
  */
 #include "hw/iommu/pgfault-stream.h"
 
+#include "host/iommufd-abi.h"
+
 #include <string.h>
 
-/* What read() of a fault queue gives, under its kernel names. */
-struct iommu_hwpt_pgfault {
-    uint32_t flags;             /* enum iommu_hwpt_pgfault_flags */
-    uint32_t dev_id;
-    uint32_t pasid;             /* with IOMMU_PGFAULT_FLAGS_PASID_VALID */
-    uint32_t grpid;
-    uint32_t perm;
-    uint32_t __reserved;
-    uint64_t addr;
-    uint32_t length;            /* a hint; 0 so far */
-    uint32_t cookie;
-};
-#define ASSERT_OFFSET(field, offset)                                        \
-    _Static_assert(offsetof(struct iommu_hwpt_pgfault, field) == (offset),  \
-                   #field " is misplaced")
-ASSERT_OFFSET(flags, 0);
-ASSERT_OFFSET(dev_id, 4);
-ASSERT_OFFSET(pasid, 8);
-ASSERT_OFFSET(grpid, 12);
-ASSERT_OFFSET(perm, 16);
-ASSERT_OFFSET(__reserved, 20);
-ASSERT_OFFSET(addr, 24);
-ASSERT_OFFSET(length, 32);
-ASSERT_OFFSET(cookie, 36);
 _Static_assert(sizeof(struct iommu_hwpt_pgfault) == PGFAULT_RECORD_SIZE,
-               "struct iommu_hwpt_pgfault has the wrong size");
-
-enum iommu_hwpt_pgfault_flags {
-    IOMMU_PGFAULT_FLAGS_PASID_VALID = 1 << 0,
-    IOMMU_PGFAULT_FLAGS_LAST_PAGE = 1 << 1,
-};
+               "PGFAULT_RECORD_SIZE is not the kernel's");
 
 /*
  * The kernel copies its internal flags, of which one more may be set: that the

@@ -5,6 +5,8 @@
  *
  *   IOAS <- nesting parent HWPT <- vIOMMU <- vDEVICE, nested HWPT, vEVENTQ
  *
+ * (VT-d has no vIOMMU: there the nested HWPTs are on the nesting parent.)
+ *
  * A device is published before it is attached, so that no event of it can
  * reach the pump as a stranger's, and unpublished before it is detached.
  */
@@ -19,9 +21,36 @@ static void destroy(const ViommuHost *host, uint32_t id)
 {
     GError *error = NULL;
 
-    if (!iommufd_destroy(host->iommu, id, &error)) {
+    if (id != 0 && !iommufd_destroy(host->iommu, id, &error)) {
         error_report_err(error);
     }
+}
+
+static bool parent_alloc(Viommu *viommu, uint32_t dev_id, GError **error)
+{
+    ViommuHost *host = &viommu->host;
+    IommufdHwpt parent = {
+        .dev_id = dev_id,
+        .pt_id = host->ioas_id,
+        .flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
+    };
+
+    if (viommu->ops->viommu_type == 0) {
+        /* Its PASIDs are attached one by one, beside the device itself. */
+        parent.flags |= IOMMU_HWPT_ALLOC_PASID;
+    }
+    return iommufd_hwpt_alloc(host->iommu, &parent, &host->parent_hwpt_id,
+                              error);
+}
+
+static bool viommu_object_alloc(Viommu *viommu, uint32_t dev_id, GError **error)
+{
+    ViommuHost *host = &viommu->host;
+
+    host->viommu_id = 0;
+    return viommu->ops->viommu_type == 0 ||
+           iommufd_viommu_alloc(host->iommu, viommu->ops->viommu_type, dev_id,
+                                host->parent_hwpt_id, &host->viommu_id, error);
 }
 
 static bool host_up(Viommu *viommu, VfioDevice *vfio, GError **error)
@@ -33,12 +62,10 @@ static bool host_up(Viommu *viommu, VfioDevice *vfio, GError **error)
     if (!iommufd_ioas_alloc(host->iommu, &host->ioas_id, error)) {
         goto out_clear;
     }
-    if (!iommufd_nest_parent_alloc(host->iommu, dev_id, host->ioas_id,
-                                   &host->parent_hwpt_id, error)) {
+    if (!parent_alloc(viommu, dev_id, error)) {
         goto out_destroy_ioas;
     }
-    if (!iommufd_viommu_alloc(host->iommu, viommu->ops->viommu_type, dev_id,
-                              host->parent_hwpt_id, &host->viommu_id, error)) {
+    if (!viommu_object_alloc(viommu, dev_id, error)) {
         goto out_destroy_parent;
     }
     if (!viommu->ops->host_up(viommu, vfio, error)) {
@@ -68,8 +95,17 @@ static void host_down(Viommu *viommu)
     host->iommu = NULL;
 }
 
-static bool check_device(Viommu *viommu, VfioDevice *vfio, uint32_t virt_id,
-                         GError **error)
+static bool vdevice_alloc(Viommu *viommu, ViommuDevice *device, GError **error)
+{
+    const ViommuHost *host = &viommu->host;
+
+    return host->viommu_id == 0 ||
+           iommufd_vdevice_alloc(host->iommu, host->viommu_id,
+                                 device->entry.dev_id, device->entry.virt_id,
+                                 &device->vdevice_id, error);
+}
+
+static bool check_virt_id(Viommu *viommu, uint32_t virt_id, GError **error)
 {
     unsigned bits = viommu->ops->virt_id_bits;
 
@@ -80,6 +116,15 @@ static bool check_device(Viommu *viommu, VfioDevice *vfio, uint32_t virt_id,
                     virt_id, viommu->config.id, (1u << bits) - 1);
         return false;
     }
+    return true;
+}
+
+static bool check_device(Viommu *viommu, VfioDevice *vfio, uint32_t virt_id,
+                         GError **error)
+{
+    if (!check_virt_id(viommu, virt_id, error)) {
+        return false;
+    }
     if (viommu->host.iommu &&
         viommu->host.iommu != vfio_device_get_host(vfio)) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
@@ -88,6 +133,59 @@ static bool check_device(Viommu *viommu, VfioDevice *vfio, uint32_t virt_id,
         return false;
     }
     return true;
+}
+
+void viommu_device_get(ViommuDevice *device)
+{
+    g_assert(rcu_read_ongoing());
+    /* Relaxed: the grace period of a removal comes after the section. */
+    atomic_fetch_add_explicit(&device->refs, 1, memory_order_relaxed);
+}
+
+void viommu_device_put(Viommu *viommu, ViommuDevice *device)
+{
+    lock_acquire(&viommu->refs_lock);
+    if (atomic_fetch_sub_explicit(&device->refs, 1, memory_order_relaxed) ==
+        1) {
+        pthread_cond_broadcast(&viommu->refs_cond);
+    }
+    lock_release(&viommu->refs_lock);
+}
+
+ViommuDevice **viommu_device_collect(Viommu *viommu,
+                                     bool (*match)(ViommuDevice *device,
+                                                   const void *opaque),
+                                     const void *opaque)
+{
+    GPtrArray *devices = g_ptr_array_new();
+    DeviceEntry *entry;
+    size_t cursor = 0;
+
+    rcu_section_enter();
+    while ((entry = device_map_next(viommu->devices, &cursor))) {
+        ViommuDevice *device = caa_container_of(entry, ViommuDevice, entry);
+
+        if (match(device, opaque)) {
+            viommu_device_get(device);
+            g_ptr_array_add(devices, device);
+        }
+    }
+    rcu_section_leave();
+    g_ptr_array_add(devices, NULL);
+    return (ViommuDevice **)g_ptr_array_free(devices, FALSE);
+}
+
+/* When it returns nobody can find the device, and nobody has it any more. */
+static void unpublish(Viommu *viommu, ViommuDevice *device)
+    REQUIRES(&viommu->config_lock)
+{
+    device_map_remove(viommu->devices, &device->entry);
+    rcu_synchronize();
+    lock_acquire(&viommu->refs_lock);
+    while (atomic_load_explicit(&device->refs, memory_order_relaxed) > 0) {
+        lock_wait(&viommu->refs_lock, &viommu->refs_cond);
+    }
+    lock_release(&viommu->refs_lock);
 }
 
 static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
@@ -111,9 +209,7 @@ static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
     if (!device_map_add(viommu->devices, &device->entry, error)) {
         goto out_host_down;
     }
-    if (!iommufd_vdevice_alloc(viommu->host.iommu, viommu->host.viommu_id,
-                               device->entry.dev_id, virt_id,
-                               &device->vdevice_id, error)) {
+    if (!vdevice_alloc(viommu, device, error)) {
         goto out_unpublish;
     }
     /* First the queue: once attached, the device may fault. */
@@ -123,6 +219,7 @@ static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
     if (!viommu->ops->attach(viommu, device, error)) {
         goto out_close_queue;
     }
+    viommu->host.devices++;
     return true;
 
 out_close_queue:
@@ -132,8 +229,7 @@ out_close_queue:
 out_destroy_vdevice:
     destroy(&viommu->host, device->vdevice_id);
 out_unpublish:
-    device_map_remove(viommu->devices, &device->entry);
-    rcu_synchronize();
+    unpublish(viommu, device);
 out_host_down:
     if (first) {
         host_down(viommu);
@@ -173,13 +269,13 @@ static bool remove_device_locked(Viommu *viommu, uint32_t virt_id)
     REQUIRES(&viommu->config_lock)
 {
     ViommuDevice *device = find_device(viommu, virt_id);
-    bool last = device_map_count(viommu->devices) == 1;
+    bool last = viommu->host.devices == 1;
 
-    if (!device) {
+    if (!device || !device->vfio) {
         return false;
     }
-    device_map_remove(viommu->devices, &device->entry);
-    rcu_synchronize();
+    unpublish(viommu, device);
+    viommu->host.devices--;
     if (last) {
         viommu_close_event_queue(viommu);
     }
@@ -200,4 +296,34 @@ bool viommu_remove_device(Viommu *viommu, uint32_t virt_id)
     removed = remove_device_locked(viommu, virt_id);
     lock_release(&viommu->config_lock);
     return removed;
+}
+
+ViommuDevice *viommu_publish_sva(Viommu *viommu, SvaDevice *sva,
+                                 uint32_t virt_id, GError **error)
+{
+    ViommuDevice *device = g_malloc0(viommu->ops->device_size);
+    bool added;
+
+    device->sva = sva;
+    device->entry.virt_id = virt_id;
+    lock_acquire(&viommu->config_lock);
+    added = check_virt_id(viommu, virt_id, error) &&
+            device_map_add(viommu->devices, &device->entry, error);
+    viommu->pages.sva_devices += added;
+    lock_release(&viommu->config_lock);
+    if (!added) {
+        g_free(device);
+        return NULL;
+    }
+    return device;
+}
+
+void viommu_unpublish_sva(Viommu *viommu, ViommuDevice *device)
+{
+    lock_acquire(&viommu->config_lock);
+    unpublish(viommu, device);
+    viommu_pages_drop_device(viommu, device);
+    viommu->pages.sva_devices--;
+    lock_release(&viommu->config_lock);
+    g_free(device);
 }

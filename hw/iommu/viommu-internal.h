@@ -13,11 +13,16 @@
 #include "host/iommufd.h"
 #include "hw/iommu/device-map.h"
 #include "hw/iommu/event-pump.h"
-#include "hw/iommu/page-group.h"
+#include "hw/iommu/fault-pump.h"
 #include "hw/iommu/sva-device.h"
 #include "hw/iommu/viommu.h"
 
 #include <stdatomic.h>
+
+/* viommu_warn_once(): what is not the model's, from the end of the range. */
+enum {
+    VIOMMU_WARN_ANSWER_REFUSED = 31,
+};
 
 /**
  * struct ViommuDevice - one device behind a vIOMMU
@@ -90,11 +95,13 @@ typedef struct ViommuOps {
 
 /**
  * struct ViommuHost - the host objects that all devices share. [config_lock]
- * @iommu: the iommufd of the devices; NULL while there is no device, and then
- *         none of the objects exists
+ * @iommu: the iommufd of the devices; NULL while there is none of the host's,
+ *         and then none of the objects exists
+ * @devices: how many of the host's there are
  */
 typedef struct ViommuHost {
     HostIommu *iommu;
+    unsigned devices;
     uint32_t ioas_id;
     uint32_t parent_hwpt_id;
     uint32_t viommu_id;
@@ -124,18 +131,26 @@ typedef struct PageResponse {
     uint32_t code;
 } PageResponse;
 
-typedef struct FaultPump FaultPump;
+/* Groups in a row, by SvaGroup::next. */
+typedef struct SvaGroupList {
+    SvaGroup *first;
+    SvaGroup *last;
+} SvaGroupList;
 
 /**
- * struct ViommuPages - page requests
+ * struct ViommuPages - page requests; all zero if the model has none
  * @table: open groups. [iothread]
  * @pump: empties the host's fault queue; NULL while there is none. [iothread]
- * @fault_id: that queue, if @hwpts is not 0. [config_lock]
- * @hwpts: HWPTs that name it. [config_lock]
- * @inbox_head, @inbox_tail: groups of emulated devices; any thread enqueues,
+ * @batch: PAGE_GROUP_BATCH groups on their way through. [iothread]
+ * @backlog: of emulated devices, not yet delivered. [iothread]
+ * @host_first: whose turn it is to be first. [iothread]
+ * @inbox_head, @inbox_tail: groups of emulated devices: any thread enqueues,
  *                           the home thread dequeues
- * @held: taken from the inbox and not yet delivered: no room. [iothread]
  * @responses, @response_count: by vCPUs, for the home thread. [ring_lock]
+ * @taken: responses that the home thread works on. [iothread]
+ * @fault_id: the host's fault queue, while @hwpts is not 0. [config_lock]
+ * @hwpts: HWPTs that name it. [config_lock]
+ * @sva_devices: how many there are. [config_lock]
  * @generation: of what emulated devices have cached; changed by every
  *              invalidation. [atomic]
  * @work: all of the home thread's part; lives as long as the Viommu. [const]
@@ -143,13 +158,17 @@ typedef struct FaultPump FaultPump;
 typedef struct ViommuPages {
     PageRequestTable *table;
     FaultPump *pump;
+    PageGroup *batch;
+    SvaGroupList backlog;
+    bool host_first;
+    struct __cds_wfcq_head inbox_head;
+    struct cds_wfcq_tail inbox_tail;
+    PageResponse *responses;
+    size_t response_count;
+    PageResponse *taken;
     uint32_t fault_id;
     unsigned hwpts;
-    struct cds_wfcq_head inbox_head;
-    struct cds_wfcq_tail inbox_tail;
-    SvaGroup *held;
-    PageResponse responses[PAGE_RESPONSES_MAX];
-    size_t response_count;
+    unsigned sva_devices;
     _Atomic uint64_t generation;
     AioBH *work;
 } ViommuPages;
@@ -190,6 +209,8 @@ struct Viommu {
     ViommuCounters counters;
     ViommuPageCounters page_counters;
     _Atomic uint32_t warned;    /* a bit per kind of guest mistake */
+    Lock refs_lock;             /* a leaf, for refs_cond */
+    pthread_cond_t refs_cond;   /* a device's last reference is gone */
 };
 
 /* viommu_init() - set up the base of a model's structure */
@@ -230,8 +251,8 @@ void viommu_resume_events(Viommu *viommu);
  * Devices. A walk over the map that makes host calls does not stay in its read
  * section for them: it takes a reference to each device in the section, leaves
  * it, makes the calls, and puts the reference. Removal waits for the
- * references before it detaches and destroys, and for that, as for the grace
- * period, holds no lock.
+ * references before it detaches and destroys, so who has one does not wait for
+ * a config_lock that it does not hold.
  */
 
 /* Context: RCU read-side section; @device was found in it. */
@@ -289,7 +310,8 @@ void viommu_drop_page_requests(Viommu *viommu)
  *
  * Context: Blocks for a grace period, if there is an emulated device.
  */
-void viommu_invalidate_sva(Viommu *viommu) EXCLUDES(&viommu->ring_lock);
+void viommu_invalidate_sva(Viommu *viommu)
+    REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
 
 /**
  * viommu_implicit_invalidate() - one page of an emulated device, before its
@@ -351,9 +373,35 @@ bool viommu_attach(Viommu *viommu, ViommuDevice *device, uint32_t pasid,
                    uint32_t pt_id, GError **error)
     REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
 
-/* viommu-pages.c, for the life of the Viommu: viommu.c */
+/* viommu-pages.c, for the other files of the Viommu. */
+
+extern const FaultPumpOps viommu_fault_pump_ops;    /* opaque: the Viommu */
+
 void viommu_pages_init(Viommu *viommu);
 void viommu_pages_cleanup(Viommu *viommu);
+
+/* Context: any thread registered with RCU; wait-free. */
+void viommu_pages_enqueue(Viommu *viommu, SvaGroup *group);
+
+/* Take in what vCPUs have responded. [iothread] */
+void viommu_pages_take_responses(Viommu *viommu) EXCLUDES(&viommu->ring_lock);
+
+/* Write the answers that wait to the host. [iothread] */
+void viommu_pages_flush(Viommu *viommu);
+
+/* End all groups of an emulated device that was unpublished. Blocks. */
+void viommu_pages_drop_device(Viommu *viommu, ViommuDevice *device)
+    REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+
+/* viommu-device.c: an emulated device in the map, and out of it. */
+ViommuDevice *viommu_publish_sva(Viommu *viommu, SvaDevice *sva,
+                                 uint32_t virt_id, GError **error);
+void viommu_unpublish_sva(Viommu *viommu, ViommuDevice *device);
+
+/* sva-device.c, for viommu-pages.c. [iothread] */
+PageRequestKey sva_group_key(const SvaGroup *group);
+void sva_device_respond(SvaGroup *group, uint32_t code);
+void sva_device_drop_page(SvaDevice *device, uint32_t pasid, uint64_t iova);
 
 /**
  * viommu_warn_once() - tell the operator of what a guest may provoke at will,

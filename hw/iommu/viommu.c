@@ -93,8 +93,11 @@ void viommu_init(Viommu *viommu, const ViommuOps *ops,
     viommu->config.ctx = aio_context_ref(config->ctx);
     lock_init(&viommu->config_lock, LOCK_RANK_CONFIG);
     lock_init(&viommu->ring_lock, LOCK_RANK_RING);
+    lock_init(&viommu->refs_lock, LOCK_RANK_LEAF);
+    pthread_cond_init(&viommu->refs_cond, NULL);
     viommu->devices = device_map_new();
     viommu->queue.resume = aio_bh_new(config->ctx, resume_bh, viommu);
+    viommu_pages_init(viommu);
 }
 
 void viommu_free(Viommu *viommu)
@@ -108,10 +111,16 @@ void viommu_free(Viommu *viommu)
     g_assert(device_map_count(viommu->devices) == 0);
     g_assert(!viommu->queue.open);
     aio_bh_delete(viommu->queue.resume);
-    /* Once this has run, the resume bottom half is not running either. */
+    if (viommu->pages.work) {
+        aio_bh_delete(viommu->pages.work);
+    }
+    /* Once this has run, neither bottom half is running any more. */
     aio_wait_bh_oneshot(ctx, nothing_bh, NULL);
+    viommu_pages_cleanup(viommu);
     aio_context_unref(ctx);
     device_map_free(viommu->devices);
+    pthread_cond_destroy(&viommu->refs_cond);
+    lock_destroy(&viommu->refs_lock);
     lock_destroy(&viommu->ring_lock);
     lock_destroy(&viommu->config_lock);
     g_free((char *)viommu->config.id);

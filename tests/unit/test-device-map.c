@@ -84,14 +84,14 @@ static void test_add_find_remove(void)
 {
     DeviceMap *map = device_map_new();
     Device *a = add_new(map, 0, UINT32_MAX);
-    Device *b = add_new(map, UINT32_MAX, 0);
+    Device *b = add_new(map, UINT32_MAX, 1);
     Device *c = add_new(map, 0x100, 7);
 
     g_assert_cmpuint(device_map_count(map), ==, 3);
     g_assert_true(find_virt(map, 0) == &a->entry);
     g_assert_true(find_dev(map, UINT32_MAX) == &a->entry);
     g_assert_true(find_virt(map, UINT32_MAX) == &b->entry);
-    g_assert_true(find_dev(map, 0) == &b->entry);
+    g_assert_true(find_dev(map, 1) == &b->entry);
     g_assert_true(find_virt(map, 0x100) == &c->entry);
     g_assert_true(find_dev(map, 7) == &c->entry);
     g_assert_null(find_virt(map, 7));
@@ -99,13 +99,30 @@ static void test_add_find_remove(void)
 
     remove_and_free(map, b);
     g_assert_null(find_virt(map, UINT32_MAX));
-    g_assert_null(find_dev(map, 0));
+    g_assert_null(find_dev(map, 1));
     g_assert_true(find_virt(map, 0) == &a->entry);
     g_assert_true(find_dev(map, 7) == &c->entry);
     g_assert_cmpuint(device_map_count(map), ==, 2);
     remove_and_free(map, a);
     remove_and_free(map, c);
     g_assert_null(find_virt(map, 0));
+    device_map_free(map);
+    rcu_defer_drain();
+}
+
+/* Any number of them, found by the guest's ID only. */
+static void test_no_dev_id(void)
+{
+    DeviceMap *map = device_map_new();
+    Device *a = add_new(map, 1, DEVICE_MAP_NO_DEV_ID);
+    Device *b = add_new(map, 2, DEVICE_MAP_NO_DEV_ID);
+
+    g_assert_null(find_dev(map, DEVICE_MAP_NO_DEV_ID));
+    g_assert_true(find_virt(map, 1) == &a->entry);
+    g_assert_true(find_virt(map, 2) == &b->entry);
+    remove_and_free(map, a);
+    g_assert_true(find_virt(map, 2) == &b->entry);
+    remove_and_free(map, b);
     device_map_free(map);
     rcu_defer_drain();
 }
@@ -271,7 +288,7 @@ static uint32_t churn_virt_id(uint32_t i)
 static void check_device(DeviceEntry *entry, uint32_t i)
 {
     g_assert_cmpuint(to_device(entry)->magic, ==, MAGIC);
-    g_assert_cmpuint(entry->dev_id, ==, i);
+    g_assert_cmpuint(entry->dev_id, ==, i + 1);  /* 0 is nobody */
     g_assert_cmpuint(entry->virt_id, ==, churn_virt_id(i));
 }
 
@@ -285,7 +302,7 @@ static void churn_look_up(uint32_t i)
     if (entry) {
         check_device(entry, i);
     }
-    entry = device_map_find_dev(churn.map, i);
+    entry = device_map_find_dev(churn.map, i + 1);
     g_assert_true(entry || i >= RESIDENT);
     if (entry) {
         check_device(entry, i);
@@ -301,8 +318,8 @@ static void churn_walk(void)
 
     rcu_section_enter();
     while ((entry = device_map_next(churn.map, &cursor))) {
-        check_device(entry, entry->dev_id);
-        met[entry->dev_id]++;
+        check_device(entry, entry->dev_id - 1);
+        met[entry->dev_id - 1]++;
     }
     rcu_section_leave();
     for (unsigned i = 0; i < RESIDENT + PASSING; i++) {
@@ -334,7 +351,8 @@ static void churn_write(Device **passing)
         if (passing[i]) {
             remove_and_free(churn.map, g_steal_pointer(&passing[i]));
         } else {
-            passing[i] = add_new(churn.map, churn_virt_id(dev_id), dev_id);
+            passing[i] = add_new(churn.map, churn_virt_id(dev_id),
+                                 dev_id + 1);
         }
     }
     for (unsigned i = 0; i < PASSING; i++) {
@@ -352,7 +370,7 @@ static void test_churn_under_readers(void)
     churn.map = device_map_new();
     atomic_store(&churn.stop, false);
     for (uint32_t i = 0; i < RESIDENT; i++) {
-        resident[i] = add_new(churn.map, churn_virt_id(i), i);
+        resident[i] = add_new(churn.map, churn_virt_id(i), i + 1);
     }
     pthread_barrier_init(&churn.started, NULL, READERS + 1);
     for (unsigned i = 0; i < READERS; i++) {
@@ -466,6 +484,8 @@ int main(int argc, char **argv)
     rcu_register_thread();
     g_test_add_func("/device-map/empty", test_empty);
     g_test_add_func("/device-map/add-find-remove", test_add_find_remove);
+    g_test_add_func("/device-map/emulated-devices-have-no-host-id",
+                    test_no_dev_id);
     g_test_add_func("/device-map/taken-id-is-named", test_taken);
     g_test_add_func("/device-map/walk-meets-one-moment", test_walk);
     g_test_add_func("/device-map/many", test_many);

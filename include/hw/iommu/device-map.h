@@ -21,12 +21,16 @@
 /* The most slots that a lookup looks at: 256 bytes of memory. */
 #define DEVICE_MAP_PROBES 32
 
+/* DeviceEntry::dev_id of a device that the host does not know: many may. */
+#define DEVICE_MAP_NO_DEV_ID 0
+
 typedef struct DeviceMap DeviceMap;
 
 /**
  * struct DeviceEntry - embedded in what the owner keeps per device
  * @virt_id: StreamID (SMMUv3) or requester ID (VT-d), the guest's numbering
- * @dev_id: iommufd device object ID, the host's numbering
+ * @dev_id: iommufd device object ID, the host's numbering, which begins at 1;
+ *          or %DEVICE_MAP_NO_DEV_ID
  *
  * Both are constant from device_map_add() on.
  */

@@ -13,8 +13,7 @@
 #ifndef HW_IOMMU_EVENT_PUMP_H
 #define HW_IOMMU_EVENT_PUMP_H
 
-#include "host/host-iommu.h"
-#include "iothread/aio-context.h"
+#include "hw/iommu/queue-reader.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,22 +55,6 @@ typedef struct EventSinkOps {
     void (*seen)(void *opaque, bool malformed);
     void (*failed)(void *opaque, const char *message);
 } EventSinkOps;
-
-/**
- * struct HostQueue - an open vEVENTQ
- * @host: borrowed
- * @fd: the queue's
- * @id: its iommufd object
- * @depth: events that it holds
- * @record_size: bytes of data per event
- */
-typedef struct HostQueue {
-    HostIommu *host;
-    int fd;
-    uint32_t id;
-    uint32_t depth;
-    uint32_t record_size;
-} HostQueue;
 
 /**
  * event_pump_new() - a pump for an open vEVENTQ; not started

@@ -17,6 +17,9 @@
 /* The most groups, and the most entries of the guest's queue, of a batch. */
 #define PAGE_GROUP_BATCH 512
 
+/* PCI: a page request group index has 9 bits. */
+#define PAGE_GROUP_INDEX_MASK UINT32_C(0x1ff)
+
 /* From PageSinkOps::room(): as many as you like, none of them is written. */
 #define PAGE_ROOM_UNLIMITED UINT32_MAX
 

@@ -183,6 +183,9 @@ uint32_t page_request_drop_pasid(PageRequestTable *table,
                                  PageRequestDrop how);
 uint32_t page_request_drop_all(PageRequestTable *table, PageRequestDrop how);
 
+/* The host takes none any more: those that wait are not to be written. */
+void page_request_forget_answers(PageRequestTable *table);
+
 /**
  * page_request_flush() - write the answers that wait, in the order given
  * @fd: the fault queue's, of @host

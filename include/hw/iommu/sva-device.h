@@ -26,6 +26,9 @@
 
 typedef struct SvaDevice SvaDevice;
 
+/* The most credits of a device: what VT-d's largest queue holds. */
+#define SVA_CREDITS_MAX 16384
+
 /**
  * struct SvaGroup - a page request group; the device's, until it asks
  * @pasid: or %PAGE_REQUEST_NO_PASID
@@ -38,7 +41,7 @@ typedef struct SvaDevice SvaDevice;
  *               PASID. Nobody answers: it comes back once it is queued or
  *               dropped, with a code that means nothing.
  * @code: out: PAGE_RESPONSE_*
- * @device, @node: private
+ * @device, @node, @next: private
  *
  * Given to viommu_page_request(), and everything but @code is constant until
  * it comes back through SvaDeviceConfig::responded.
@@ -52,6 +55,7 @@ typedef struct SvaGroup {
     uint32_t code;
     SvaDevice *device;
     struct cds_wfcq_node node;
+    struct SvaGroup *next;
 } SvaGroup;
 
 /**
@@ -88,7 +92,8 @@ SvaDevice *viommu_add_sva_device(Viommu *viommu, const SvaDeviceConfig *config,
  * viommu_remove_sva_device() - unplug: what is open is answered INVALID
  *
  * When it returns, every group has come back and @device is freed. Nobody else
- * may be in a call with @device, or begin one.
+ * may be in a call with @device, or begin one, but for @responded: its requests
+ * find no credit any more.
  *
  * Context: Blocks for both contexts: not with a lock held that @responded
  * takes. On the home thread of the device's context it polls that meanwhile.

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A QueueReader whose bytes go through a PgfaultStream. The contract is in the
+ * header.
+ */
+#include "hw/iommu/fault-pump.h"
+
+#include "base/report.h"
+
+#include <errno.h>
+
+/* Consecutive flushes that are told "try again", before it is given up. */
+#define MAX_RETRIES 4096
+
+struct FaultPump {
+    const FaultPumpOps *ops;    /* [const] */
+    void *opaque;               /* [const] */
+    QueueReader reader;
+    uint8_t *buf;               /* [iothread] of capacity records */
+    uint32_t capacity;          /* [iothread] */
+    uint32_t want;              /* [iothread] the first group may have so many */
+    uint32_t asked;             /* [iothread] records of the last read */
+    bool unlimited;             /* [iothread] the sink will write none of it */
+    unsigned retries;           /* [iothread] of flushes, consecutive */
+    PgfaultGroup groups[PAGE_GROUP_BATCH];  /* [iothread] */
+};
+
+static void pump_grow(FaultPump *pump, uint32_t records)
+{
+    if (records > pump->capacity) {
+        pump->buf = g_realloc(pump->buf, (size_t)records * PGFAULT_RECORD_SIZE);
+        pump->capacity = records;
+        pump->reader.buf = pump->buf;
+    }
+}
+
+static size_t pump_room(void *opaque)
+{
+    FaultPump *pump = opaque;
+    uint32_t room = pump->ops->room(pump->opaque, pump->want);
+
+    if (room < pump->want) {
+        return 0;
+    }
+    /* Looking for a large group, exactly so many: no second one comes along. */
+    pump->asked = pump->want > 1 ? pump->want : MIN(room, PAGE_GROUP_BATCH);
+    pump->unlimited = room == PAGE_ROOM_UNLIMITED;
+    pump_grow(pump, pump->asked);
+    return (size_t)pump->asked * PGFAULT_RECORD_SIZE;
+}
+
+/* EINVAL: the first group is larger than what was asked for. */
+static bool pump_refused(void *opaque, int err)
+{
+    FaultPump *pump = opaque;
+
+    if (err != EINVAL || pump->asked >= FAULT_PUMP_GROUP_MAX) {
+        return false;
+    }
+    /* What will not be written need not fit exactly. */
+    pump->want = pump->unlimited ? MIN(2 * pump->asked, FAULT_PUMP_GROUP_MAX)
+                                 : pump->asked + 1;
+    return true;
+}
+
+static bool pump_take(void *opaque, size_t len)
+{
+    FaultPump *pump = opaque;
+    PgfaultStream stream;
+    PgfaultGroup group;
+    PgfaultKind kind;
+    size_t count = 0;
+
+    pump->want = 1;
+    pump->ops->seen(pump->opaque);
+    pgfault_stream_feed(&stream, pump->buf, len);
+    while ((kind = pgfault_stream_next(&stream, &group)) != PGFAULT_END) {
+        if (kind != PGFAULT_GROUP) {
+            pump->ops->malformed(pump->opaque, &group);
+            continue;
+        }
+        pump->groups[count++] = group;
+        if (count == PAGE_GROUP_BATCH) {
+            pump->ops->deliver(pump->opaque, pump->groups, count);
+            count = 0;
+        }
+    }
+    if (count > 0) {
+        pump->ops->deliver(pump->opaque, pump->groups, count);
+    }
+    return true;
+}
+
+static void pump_failed(void *opaque, const char *message)
+{
+    FaultPump *pump = opaque;
+
+    pump->ops->failed(pump->opaque, message);
+}
+
+static const QueueReaderOps pump_ops = {
+    .name = "fault queue",
+    .revival = "the guest sets up its first PASID with page requests again",
+    .room = pump_room,
+    .take = pump_take,
+    .refused = pump_refused,
+    .failed = pump_failed,
+};
+
+bool fault_pump_run(FaultPump *pump)
+{
+    return queue_reader_run(&pump->reader);
+}
+
+bool fault_pump_flush(FaultPump *pump, PageRequestTable *table)
+{
+    const HostQueue *queue = &pump->reader.queue;
+    int ret = 0;
+
+    if (page_request_unwritten(table) == 0) {
+        return true;
+    }
+    if (queue_reader_is_open(&pump->reader)) {
+        ret = page_request_flush(table, queue->host, queue->fd);
+        if (ret == 0) {
+            pump->retries = 0;
+            return true;
+        }
+        if ((ret == -EINTR || ret == -EAGAIN) && ++pump->retries < MAX_RETRIES) {
+            return false;
+        }
+        error_report("fault queue %u: write() fails: %s; answers are left to "
+                     "the host", queue->id, g_strerror(-ret));
+        queue_reader_close(&pump->reader);
+    }
+    page_request_forget_answers(table);
+    return true;
+}
+
+FaultPump *fault_pump_new(AioContext *ctx, const HostQueue *queue,
+                          const FaultPumpOps *ops, void *opaque)
+{
+    FaultPump *pump = g_new0(FaultPump, 1);
+
+    pump->ops = ops;
+    pump->opaque = opaque;
+    pump->want = 1;
+    queue_reader_init(&pump->reader, ctx, queue, NULL, &pump_ops, pump);
+    pump_grow(pump, PAGE_GROUP_BATCH);
+    return pump;
+}
+
+void fault_pump_free(FaultPump *pump)
+{
+    g_assert(aio_in_home_thread(pump->reader.ctx));
+    queue_reader_destroy(&pump->reader);
+    g_free(pump->buf);
+    g_free(pump);
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Invariant between callbacks: the fd is listened to exactly while the reader
+ * was started, its owner has room and the queue can be read. A fill (bytes read
+ * and not yet taken) exists only between a busy-polling hit and its handler;
+ * whatever runs in between takes it first, so order is kept.
+ */
+#include "hw/iommu/queue-reader.h"
+
+#include "base/report.h"
+#include "host/iommufd.h"
+
+#include <errno.h>
+
+/*
+ * Consecutive failed or empty reads of a fd that says it is ready, after which
+ * the queue is given up: anything else would be a spin.
+ */
+#define MAX_FAILURES 16
+
+/* The same for "try again": no kernel says that here, but a host may. */
+#define MAX_RETRIES 4096
+
+/* From reader_fill_room(): no read was made. No errno is that. */
+#define NO_ROOM (-4096)
+
+ssize_t queue_reader_fill(QueueReader *reader, size_t bytes)
+{
+    HostQueue *queue = &reader->queue;
+    ssize_t ret = queue->host->ops->read(queue->host, queue->fd, reader->buf,
+                                         bytes);
+
+    if (ret > 0) {
+        reader->failures = 0;
+    }
+    return ret < 0 ? -errno : ret;
+}
+
+/*
+ * Read what there is room for.
+ * Return: bytes, 0 for none, -errno or NO_ROOM
+ */
+static ssize_t reader_fill_room(QueueReader *reader)
+{
+    size_t bytes;
+    ssize_t ret;
+
+    do {
+        bytes = reader->ops->room(reader->opaque);
+        if (bytes == 0) {
+            return NO_ROOM;
+        }
+        ret = queue_reader_fill(reader, bytes);
+    } while (ret < 0 && reader->ops->refused &&
+             reader->ops->refused(reader->opaque, -ret));
+    return ret;
+}
+
+static bool reader_take(QueueReader *reader)
+{
+    size_t len = reader->filled;
+
+    reader->filled = 0;
+    return reader->ops->take(reader->opaque, len);
+}
+
+void queue_reader_unwatch(QueueReader *reader)
+{
+    if (reader->watch != QUEUE_UNWATCHED) {
+        aio_set_fd_handler(reader->ctx, reader->queue.fd, NULL, NULL, NULL,
+                           NULL, NULL);
+        reader->watch = QUEUE_UNWATCHED;
+    }
+}
+
+/* No room, or nothing to read any more. Trouble with a paused fd unwatches. */
+static void reader_pause(QueueReader *reader)
+{
+    if (reader->watch == QUEUE_WATCHED) {
+        aio_pause_fd_handler(reader->ctx, reader->queue.fd, true);
+        reader->watch = QUEUE_PAUSED;
+    } else {
+        queue_reader_unwatch(reader);
+    }
+}
+
+void queue_reader_close(QueueReader *reader)
+{
+    HostQueue *queue = &reader->queue;
+
+    if (queue->fd >= 0) {
+        queue_reader_unwatch(reader);
+        queue->host->ops->close(queue->host, queue->fd);
+        queue->fd = -1;
+    }
+}
+
+void queue_reader_destroy(QueueReader *reader)
+{
+    HostQueue *queue = &reader->queue;
+    g_autoptr(GError) error = NULL;
+
+    queue_reader_close(reader);
+    if (queue->id != 0 && !iommufd_destroy(queue->host, queue->id, &error)) {
+        error_report("%s", error->message);
+    }
+    queue->id = 0;
+}
+
+static void reader_fail(QueueReader *reader, const char *what, int err)
+{
+    g_autofree char *message = NULL;
+
+    message = g_strdup_printf("%s %u: %s%s%s; closed until %s",
+                              reader->ops->name, reader->queue.id, what,
+                              err ? ": " : "", err ? g_strerror(err) : "",
+                              reader->ops->revival);
+    queue_reader_close(reader);
+    reader->ops->failed(reader->opaque, message);
+}
+
+/* A read that gave @ret although the fd was ready. */
+static void reader_count_failure(QueueReader *reader, ssize_t ret)
+{
+    bool again = ret == -EINTR || ret == -EAGAIN;
+
+    if (++reader->failures < (again ? MAX_RETRIES : MAX_FAILURES)) {
+        return;
+    }
+    if (ret < 0) {
+        reader_fail(reader, "read() fails", -ret);
+    } else {
+        reader_fail(reader, "is always ready, but read() gives nothing", 0);
+    }
+}
+
+/*
+ * @ready: the fd said that there is something to read.
+ * @taken: set to true if something was
+ * Return: whether the fd is to be watched.
+ */
+static bool reader_turn(QueueReader *reader, bool ready, bool *taken)
+{
+    ssize_t ret;
+
+    if (reader->filled == 0) {
+        ret = reader_fill_room(reader);
+        if (ret == NO_ROOM) {
+            return false;
+        }
+        if (ret <= 0) {
+            if (ready) {
+                reader_count_failure(reader, ret);
+            }
+            return queue_reader_is_open(reader);
+        }
+        reader->filled = ret;
+    }
+    *taken = true;
+    return reader_take(reader) && queue_reader_is_open(reader);
+}
+
+static void reader_ready(void *opaque)
+{
+    QueueReader *reader = opaque;
+    bool taken = false;
+
+    if (!reader_turn(reader, true, &taken)) {
+        reader_pause(reader);
+    }
+}
+
+/*
+ * Busy polling: a read of an empty queue returns 0 at once, so it is its own
+ * test. Errors are left to reader_ready(), which the fd's readiness calls.
+ */
+static bool reader_poll(void *opaque)
+{
+    QueueReader *reader = opaque;
+    ssize_t ret;
+
+    if (reader->filled > 0) {
+        return true;
+    }
+    ret = reader_fill_room(reader);
+    if (ret == NO_ROOM) {
+        return true;            /* reader_poll_ready() pauses */
+    }
+    reader->filled = MAX(ret, 0);
+    return ret > 0;
+}
+
+static void reader_poll_ready(void *opaque)
+{
+    QueueReader *reader = opaque;
+    bool taken = false;
+
+    if (!reader_turn(reader, false, &taken)) {
+        reader_pause(reader);
+    }
+}
+
+static void reader_watch(QueueReader *reader)
+{
+    int ret;
+
+    if (reader->watch == QUEUE_WATCHED) {
+        return;
+    }
+    if (reader->watch == QUEUE_PAUSED) {
+        aio_pause_fd_handler(reader->ctx, reader->queue.fd, false);
+        reader->watch = QUEUE_WATCHED;
+        return;
+    }
+    ret = aio_set_fd_handler(reader->ctx, reader->queue.fd, reader_ready, NULL,
+                             reader_poll, reader_poll_ready, reader);
+    if (ret < 0) {
+        reader_fail(reader, "its fd cannot be watched", -ret);
+        return;
+    }
+    reader->watch = QUEUE_WATCHED;
+}
+
+bool queue_reader_run(QueueReader *reader)
+{
+    bool taken = false;
+
+    g_assert(aio_in_home_thread(reader->ctx));
+    if (!queue_reader_is_open(reader)) {
+        return false;
+    }
+    if (reader_turn(reader, false, &taken)) {
+        reader_watch(reader);
+    } else if (reader->watch == QUEUE_WATCHED) {
+        reader_pause(reader);
+    }
+    return taken;
+}
+
+void queue_reader_init(QueueReader *reader, AioContext *ctx,
+                       const HostQueue *queue, void *buf,
+                       const QueueReaderOps *ops, void *opaque)
+{
+    *reader = (QueueReader){
+        .ops = ops, .opaque = opaque, .ctx = ctx, .buf = buf, .queue = *queue,
+    };
+}
