@@ -8,9 +8,20 @@
 
 #include "base/report.h"
 
-#define CR0_IMPLEMENTED                                              \
-    (FIELD_MASK(CR0, SMMUEN) | FIELD_MASK(CR0, EVENTQEN) |           \
-     FIELD_MASK(CR0, CMDQEN) | FIELD_MASK(CR0, ATSCHK))
+static uint32_t cr0_implemented(const Smmuv3 *s)
+{
+    return FIELD_MASK(CR0, SMMUEN) |
+           (s->props.pri ? FIELD_MASK(CR0, PRIQEN) : 0) |
+           FIELD_MASK(CR0, EVENTQEN) | FIELD_MASK(CR0, CMDQEN) |
+           FIELD_MASK(CR0, ATSCHK);
+}
+
+static void resume_page_requests(Smmuv3 *s)
+{
+    if (s->props.pri) {
+        viommu_resume_page_requests(&s->parent);
+    }
+}
 
 static uint32_t exchange(Smmuv3 *s, unsigned r, uint32_t value)
     EXCLUDES(&s->parent.ring_lock)
@@ -44,15 +55,18 @@ static void follow_eventq(Smmuv3 *s, uint32_t cr0)
     }
 }
 
+/* What says where traffic goes has changed for all streams. */
 static void reattach_all(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
 {
+    smmuv3_table_publish(s);
     smmuv3_reattach(s, 0, UINT32_MAX);
+    viommu_invalidate_sva(&s->parent);
 }
 
 /* 6.3.9: bits take effect one by one; ACK shows them when they have. */
 void smmuv3_write_cr0(Smmuv3 *s, uint32_t value)
 {
-    uint32_t new = value & CR0_IMPLEMENTED;
+    uint32_t new = value & cr0_implemented(s);
     uint32_t old;
 
     lock_acquire(&s->parent.config_lock);
@@ -62,6 +76,13 @@ void smmuv3_write_cr0(Smmuv3 *s, uint32_t value)
     }
     if (FIELD_GET(old ^ new, CR0, SMMUEN)) {
         reattach_all(s);
+    }
+    /*
+     * Off, nothing is written any more, and ACK need not wait for the home
+     * thread: what it holds for want of room it answers when it comes to it.
+     */
+    if ((old ^ new) & (FIELD_MASK(CR0, PRIQEN) | FIELD_MASK(CR0, SMMUEN))) {
+        resume_page_requests(s);
     }
     exchange(s, R_CR0ACK, new);
     smmuv3_cmdq_consume(s);
@@ -117,9 +138,12 @@ void smmuv3_reset(Viommu *viommu)
     /* Off first: what the host still has is discarded, not written. */
     exchange(s, R_CR0, 0);
     follow_eventq(s, 0);
+    viommu_drop_page_requests(viommu);
     lock_acquire(&s->parent.ring_lock);
     smmuv3_regs_reset(s);
     s->eventq.waiting = false;
+    s->priq.wanted = 0;
     lock_release(&s->parent.ring_lock);
+    resume_page_requests(s);
     reattach_all(s);
 }

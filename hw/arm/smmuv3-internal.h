@@ -9,6 +9,7 @@
 #define HW_ARM_SMMUV3_INTERNAL_H
 
 #include "base/bits.h"
+#include "base/rcu.h"
 #include "hw/arm/smmuv3.h"
 #include "hw/iommu/guest-ring.h"
 #include "hw/iommu/viommu-internal.h"
@@ -28,6 +29,7 @@ FIELD(IDR0, COHACC, 4, 1)
 FIELD(IDR0, ATS, 10, 1)
 FIELD(IDR0, ASID16, 12, 1)
 FIELD(IDR0, MSI, 13, 1)
+FIELD(IDR0, PRI, 16, 1)
 FIELD(IDR0, CD2L, 19, 1)
 FIELD(IDR0, TTENDIAN, 21, 2)
 FIELD(IDR0, STALL_MODEL, 24, 2)
@@ -36,9 +38,11 @@ FIELD(IDR0, ST_LEVEL, 27, 2)
 REG(IDR1, 0x004)
 FIELD(IDR1, SIDSIZE, 0, 6)
 FIELD(IDR1, SSIDSIZE, 6, 5)
+FIELD(IDR1, PRIQS, 11, 5)
 FIELD(IDR1, EVENTQS, 16, 5)
 FIELD(IDR1, CMDQS, 21, 5)
 REG(IDR3, 0x00c)
+FIELD(IDR3, PPS, 5, 1)
 FIELD(IDR3, RIL, 10, 1)
 REG(IDR5, 0x014)
 FIELD(IDR5, OAS, 0, 3)
@@ -48,6 +52,7 @@ FIELD(IDR5, GRAN64K, 6, 1)
 REG(AIDR, 0x01c)
 REG(CR0, 0x020)
 FIELD(CR0, SMMUEN, 0, 1)
+FIELD(CR0, PRIQEN, 1, 1)
 FIELD(CR0, EVENTQEN, 2, 1)
 FIELD(CR0, CMDQEN, 3, 1)
 FIELD(CR0, ATSCHK, 4, 1)
@@ -63,13 +68,16 @@ FIELD(GBPA, ABORT, 20, 1)
 FIELD(GBPA, UPDATE, 31, 1)
 REG(IRQ_CTRL, 0x050)
 FIELD(IRQ_CTRL, GERROR_IRQEN, 0, 1)
+FIELD(IRQ_CTRL, PRIQ_IRQEN, 1, 1)
 FIELD(IRQ_CTRL, EVENTQ_IRQEN, 2, 1)
 REG(IRQ_CTRLACK, 0x054)
 REG(GERROR, 0x060)
 FIELD(GERROR, CMDQ_ERR, 0, 1)
 FIELD(GERROR, EVENTQ_ABT_ERR, 2, 1)
+FIELD(GERROR, PRIQ_ABT_ERR, 3, 1)
 FIELD(GERROR, MSI_CMDQ_ABT_ERR, 4, 1)
 FIELD(GERROR, MSI_EVENTQ_ABT_ERR, 5, 1)
+FIELD(GERROR, MSI_PRIQ_ABT_ERR, 6, 1)
 FIELD(GERROR, MSI_GERROR_ABT_ERR, 7, 1)
 REG(GERRORN, 0x064)
 REG(GERROR_IRQ_CFG0, 0x068)
@@ -93,8 +101,17 @@ FIELD(EVENTQ_CONS, OVACKFLG, 31, 1)
 REG(EVENTQ_IRQ_CFG0, 0x0b0)
 REG(EVENTQ_IRQ_CFG1, 0x0b8)
 REG(EVENTQ_IRQ_CFG2, 0x0bc)
+REG(PRIQ_BASE, 0x0c0)
+REG(PRIQ_PROD, 0x100c8)
+FIELD(PRIQ_PROD, OVFLG, 31, 1)
+REG(PRIQ_CONS, 0x100cc)
+FIELD(PRIQ_CONS, OVACKFLG, 31, 1)
+REG(PRIQ_IRQ_CFG0, 0x0d0)
+REG(PRIQ_IRQ_CFG1, 0x0d8)
+REG(PRIQ_IRQ_CFG2, 0x0dc)
+FIELD(PRIQ_IRQ_CFG2, LO, 31, 1)
 
-/* All of CMDQ_BASE, EVENTQ_BASE; 3.5.1: index and wrap bit of PROD, CONS. */
+/* All of *Q_BASE; 3.5.1: index and wrap bit of PROD, CONS. */
 FIELD(Q_BASE, LOG2SIZE, 0, 5)
 FIELD(Q_BASE, ADDR, 5, 51)
 FIELD(Q, POINTER, 0, 20)
@@ -109,6 +126,7 @@ FIELD(IRQ_CFG0, ADDR, 2, 54)
 #define SMMUV3_SID_BITS 16
 #define SMMUV3_EVENT_BYTES 32
 #define SMMUV3_CMD_BYTES 16
+#define SMMUV3_PPR_BYTES 16
 
 /* What the operator is told once: viommu_warn_once(). */
 enum {
@@ -118,6 +136,7 @@ enum {
     SMMUV3_WARN_STREAM_TABLE,
     SMMUV3_WARN_STE,
     SMMUV3_WARN_HOST_INVALIDATE,
+    SMMUV3_WARN_PRIQ_ABORT,
 };
 
 /**
@@ -135,6 +154,45 @@ typedef struct Smmuv3Eventq {
 } Smmuv3Eventq;
 
 /**
+ * enum Smmuv3PriqState - what becomes of page requests (8.1)
+ * @SMMUV3_PRIQ_ON: they are written, where there is room
+ * @SMMUV3_PRIQ_OVERFLOW: software has yet to acknowledge an overflow
+ * @SMMUV3_PRIQ_OFF: PRIQEN or SMMUEN is 0, or PRIQ_ABT_ERR active
+ */
+typedef enum Smmuv3PriqState {
+    SMMUV3_PRIQ_ON,
+    SMMUV3_PRIQ_OVERFLOW,
+    SMMUV3_PRIQ_OFF,
+} Smmuv3PriqState;
+
+/**
+ * struct Smmuv3Priq - the page requests' side of the PRI queue
+ * @wanted: the fewest entries that are waited for; 0: nobody waits.
+ *          [ring_lock]
+ * @state: when room was asked for, for the groups that this let come.
+ *         [iothread]
+ */
+typedef struct Smmuv3Priq {
+    uint32_t wanted;
+    Smmuv3PriqState state;
+} Smmuv3Priq;
+
+/**
+ * struct StreamTable - what says where a stream's traffic goes; immutable
+ * @enabled: CR0.SMMUEN
+ * @abort: GBPA.ABORT
+ * @base: STRTAB_BASE.ADDR
+ * @cfg: STRTAB_BASE_CFG
+ */
+typedef struct StreamTable {
+    RcuDeferred deferred;
+    bool enabled;
+    bool abort;
+    uint64_t base;
+    uint32_t cfg;
+} StreamTable;
+
+/**
  * struct Smmuv3Host - HWPTs that all devices share. [config_lock]
  * @abort_id, @bypass_id: nested HWPTs of STEs that say so
  * @force_stalld: the host can stall and the guest was told that it cannot
@@ -150,6 +208,8 @@ typedef struct Smmuv3 {
     Smmuv3Properties props;     /* [const] */
     uint32_t reg[SMMUV3_REG_WORDS]; /* [ring_lock] ID registers [const] */
     Smmuv3Eventq eventq;
+    Smmuv3Priq priq;
+    StreamTable *_Atomic table; /* [config_lock] to replace, [RCU] to read */
     Smmuv3Host host;
 } Smmuv3;
 
@@ -200,6 +260,9 @@ void smmuv3_gerror_raise(Smmuv3 *s, uint32_t error)
 /* The event queue went from empty to non-empty; PROD says so by now. */
 void smmuv3_irq_eventq(Smmuv3 *s) REQUIRES(&s->parent.ring_lock);
 
+/* By PRIQ_IRQ_CFG2.LO, there is cause; PRIQ_PROD says so by now. [iothread] */
+void smmuv3_irq_priq(Smmuv3 *s) REQUIRES(&s->parent.ring_lock);
+
 /* A CMD_SYNC with CS=SIG_IRQ is complete; CMDQ_CONS says so by now. */
 void smmuv3_irq_cmd_sync(Smmuv3 *s, uint64_t address, uint32_t data)
     REQUIRES(&s->parent.ring_lock);
@@ -210,6 +273,15 @@ GuestRing smmuv3_eventq_ring(const Smmuv3 *s) REQUIRES(&s->parent.ring_lock);
 void smmuv3_write_eventq_cons(Smmuv3 *s, uint32_t value);
 uint32_t smmuv3_eventq_room(void *opaque);
 uint32_t smmuv3_eventq_deliver(void *opaque, EventBatch *batch);
+
+/* smmuv3-priq.c */
+
+GuestRing smmuv3_priq_ring(const Smmuv3 *s) REQUIRES(&s->parent.ring_lock);
+/* 6.3.9: CR0.PRIQEN, which has no effect without SMMUEN. */
+bool smmuv3_priq_enabled(const Smmuv3 *s) REQUIRES(&s->parent.ring_lock);
+void smmuv3_write_priq_cons(Smmuv3 *s, uint32_t value);
+uint32_t smmuv3_priq_room(void *opaque, uint32_t want);
+void smmuv3_priq_deliver(void *opaque, PageGroup *groups, size_t count);
 
 /* smmuv3-cmdq.c */
 
@@ -229,6 +301,26 @@ bool smmuv3_host_up(Viommu *viommu, VfioDevice *vfio, GError **error);
 void smmuv3_host_down(Viommu *viommu);
 bool smmuv3_attach(Viommu *viommu, ViommuDevice *device, GError **error);
 void smmuv3_detach(Viommu *viommu, ViommuDevice *device);
+
+/**
+ * smmuv3_table_publish() - CR0.SMMUEN or GBPA changed, with it the meaning of
+ * the stream table
+ * smmuv3_table_free() - of the last one; nobody reads it any more
+ */
+void smmuv3_table_publish(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
+    EXCLUDES(&s->parent.ring_lock);
+void smmuv3_table_free(Smmuv3 *s);
+
+/**
+ * smmuv3_ste_is_valid() - is there an STE for a stream, valid and legal?
+ *
+ * Context: any thread registered with RCU; takes no lock.
+ */
+bool smmuv3_ste_is_valid(Smmuv3 *s, uint32_t sid);
+
+/* ViommuOps::translate: only where nothing is to be translated. */
+bool smmuv3_translate(Viommu *viommu, uint32_t virt_id, uint32_t pasid,
+                      uint64_t iova, uint32_t perm, uint64_t *gpa);
 
 /**
  * smmuv3_reattach() - look again at the STEs of devices, after a change

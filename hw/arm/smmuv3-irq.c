@@ -61,6 +61,18 @@ void smmuv3_irq_eventq(Smmuv3 *s)
     }
 }
 
+void smmuv3_irq_priq(Smmuv3 *s)
+{
+    if (!FIELD_GET(s->reg[R_IRQ_CTRL], IRQ_CTRL, PRIQ_IRQEN)) {
+        return;
+    }
+    counter_add(&s->parent.page_counters.interrupts, 1);
+    if (!send_configured(s, SMMUV3_IRQ_PRIQ, R_PRIQ_IRQ_CFG0,
+                           R_PRIQ_IRQ_CFG1)) {
+        smmuv3_gerror_raise(s, FIELD_MASK(GERROR, MSI_PRIQ_ABT_ERR));
+    }
+}
+
 void smmuv3_irq_cmd_sync(Smmuv3 *s, uint64_t address, uint32_t data)
 {
     if (!send(s, SMMUV3_IRQ_CMD_SYNC, address, data)) {

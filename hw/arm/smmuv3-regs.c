@@ -13,15 +13,24 @@ typedef enum Guard {
     GUARD_SMMUEN,
     GUARD_CMDQEN,
     GUARD_EVENTQEN,
+    GUARD_PRIQEN,
     GUARD_GERROR_IRQEN,
     GUARD_EVENTQ_IRQEN,
+    GUARD_PRIQ_IRQEN,
 } Guard;
+
+/* IDR0's features without which a register is RES0; they may be ORed. */
+enum {
+    NEEDS_NOTHING = 0,
+    NEEDS_MSI = 1,
+    NEEDS_PRI = 2,
+};
 
 typedef struct RegisterInfo {
     uint32_t offset;
     uint8_t size;               /* bytes: 4 or 8 */
     uint8_t guard;
-    bool needs_msi;             /* RES0 without IDR0.MSI */
+    uint8_t needs;
     uint64_t writable;
 } RegisterInfo;
 
@@ -30,30 +39,40 @@ typedef struct RegisterInfo {
 
 /* Registers whose writes only store. */
 static const RegisterInfo registers[] = {
-    { A_CR2, 4, GUARD_SMMUEN, false,
+    { A_CR2, 4, GUARD_SMMUEN, NEEDS_NOTHING,
       FIELD_MASK(CR2, RECINVSID) | FIELD_MASK(CR2, PTM) },
-    { A_GERROR_IRQ_CFG0, 8, GUARD_GERROR_IRQEN, true,
+    { A_GERROR_IRQ_CFG0, 8, GUARD_GERROR_IRQEN, NEEDS_MSI,
       FIELD_MASK(IRQ_CFG0, ADDR) },
-    { A_GERROR_IRQ_CFG1, 4, GUARD_GERROR_IRQEN, true, UINT32_MAX },
-    { A_GERROR_IRQ_CFG2, 4, GUARD_GERROR_IRQEN, true, ATTRIBUTES_MASK },
-    { A_STRTAB_BASE, 8, GUARD_SMMUEN, false,
+    { A_GERROR_IRQ_CFG1, 4, GUARD_GERROR_IRQEN, NEEDS_MSI, UINT32_MAX },
+    { A_GERROR_IRQ_CFG2, 4, GUARD_GERROR_IRQEN, NEEDS_MSI, ATTRIBUTES_MASK },
+    { A_STRTAB_BASE, 8, GUARD_SMMUEN, NEEDS_NOTHING,
       FIELD_MASK(STRTAB_BASE, ADDR) | BIT(62) },
-    { A_STRTAB_BASE_CFG, 4, GUARD_SMMUEN, false,
+    { A_STRTAB_BASE_CFG, 4, GUARD_SMMUEN, NEEDS_NOTHING,
       FIELD_MASK(STRTAB_BASE_CFG, LOG2SIZE) |
           FIELD_MASK(STRTAB_BASE_CFG, SPLIT) |
           FIELD_MASK(STRTAB_BASE_CFG, FMT) },
-    { A_CMDQ_BASE, 8, GUARD_CMDQEN, false,
+    { A_CMDQ_BASE, 8, GUARD_CMDQEN, NEEDS_NOTHING,
       FIELD_MASK(Q_BASE, LOG2SIZE) | FIELD_MASK(Q_BASE, ADDR) | BIT(62) },
-    { A_CMDQ_CONS, 4, GUARD_CMDQEN, false,
+    { A_CMDQ_CONS, 4, GUARD_CMDQEN, NEEDS_NOTHING,
       POINTER_MASK | FIELD_MASK(CMDQ_CONS, ERR) },
-    { A_EVENTQ_BASE, 8, GUARD_EVENTQEN, false,
+    { A_EVENTQ_BASE, 8, GUARD_EVENTQEN, NEEDS_NOTHING,
       FIELD_MASK(Q_BASE, LOG2SIZE) | FIELD_MASK(Q_BASE, ADDR) | BIT(62) },
-    { A_EVENTQ_PROD, 4, GUARD_EVENTQEN, false,
+    { A_EVENTQ_PROD, 4, GUARD_EVENTQEN, NEEDS_NOTHING,
       POINTER_MASK | FIELD_MASK(EVENTQ_PROD, OVFLG) },
-    { A_EVENTQ_IRQ_CFG0, 8, GUARD_EVENTQ_IRQEN, true,
+    { A_EVENTQ_IRQ_CFG0, 8, GUARD_EVENTQ_IRQEN, NEEDS_MSI,
       FIELD_MASK(IRQ_CFG0, ADDR) },
-    { A_EVENTQ_IRQ_CFG1, 4, GUARD_EVENTQ_IRQEN, true, UINT32_MAX },
-    { A_EVENTQ_IRQ_CFG2, 4, GUARD_EVENTQ_IRQEN, true, ATTRIBUTES_MASK },
+    { A_EVENTQ_IRQ_CFG1, 4, GUARD_EVENTQ_IRQEN, NEEDS_MSI, UINT32_MAX },
+    { A_EVENTQ_IRQ_CFG2, 4, GUARD_EVENTQ_IRQEN, NEEDS_MSI, ATTRIBUTES_MASK },
+    { A_PRIQ_BASE, 8, GUARD_PRIQEN, NEEDS_PRI,
+      FIELD_MASK(Q_BASE, LOG2SIZE) | FIELD_MASK(Q_BASE, ADDR) | BIT(62) },
+    { A_PRIQ_PROD, 4, GUARD_PRIQEN, NEEDS_PRI,
+      POINTER_MASK | FIELD_MASK(PRIQ_PROD, OVFLG) },
+    { A_PRIQ_IRQ_CFG0, 8, GUARD_PRIQ_IRQEN, NEEDS_MSI | NEEDS_PRI,
+      FIELD_MASK(IRQ_CFG0, ADDR) },
+    { A_PRIQ_IRQ_CFG1, 4, GUARD_PRIQ_IRQEN, NEEDS_MSI | NEEDS_PRI,
+      UINT32_MAX },
+    { A_PRIQ_IRQ_CFG2, 4, GUARD_PRIQ_IRQEN, NEEDS_PRI,
+      ATTRIBUTES_MASK | FIELD_MASK(PRIQ_IRQ_CFG2, LO) },
 };
 
 /* 6.3.67: peripheral and component identification, as QEMU's. */
@@ -78,10 +97,13 @@ static const RegisterInfo *register_find(uint64_t offset)
 /* Page 1 holds the output queues' indices only; page 0 has no alias of them. */
 static bool has_word(uint64_t offset)
 {
-    bool index = offset % SMMUV3_PAGE_SIZE == A_EVENTQ_PROD % SMMUV3_PAGE_SIZE ||
-                 offset % SMMUV3_PAGE_SIZE == A_EVENTQ_CONS % SMMUV3_PAGE_SIZE;
+    uint64_t in_page = offset % SMMUV3_PAGE_SIZE;
+    bool index = in_page == A_EVENTQ_PROD % SMMUV3_PAGE_SIZE ||
+                 in_page == A_EVENTQ_CONS % SMMUV3_PAGE_SIZE ||
+                 in_page == A_PRIQ_PROD % SMMUV3_PAGE_SIZE ||
+                 in_page == A_PRIQ_CONS % SMMUV3_PAGE_SIZE;
 
-    return offset % SMMUV3_PAGE_SIZE < SMMUV3_REG_WORDS * 4 &&
+    return in_page < SMMUV3_REG_WORDS * 4 &&
            index == (offset >= SMMUV3_PAGE_SIZE);
 }
 
@@ -102,6 +124,10 @@ static uint32_t read_word(const Smmuv3 *s, uint64_t offset)
         GuestRing ring = smmuv3_eventq_ring(s);
 
         word &= FIELD_MASK(EVENTQ_PROD, OVFLG) | guest_ring_mask(&ring);
+    } else if (offset == A_PRIQ_PROD) {
+        GuestRing ring = smmuv3_priq_ring(s);
+
+        word &= FIELD_MASK(PRIQ_PROD, OVFLG) | guest_ring_mask(&ring);
     } else if (offset == A_CMDQ_CONS) {
         GuestRing ring = smmuv3_cmdq_ring(s);
 
@@ -144,12 +170,33 @@ static bool guard_open(const Smmuv3 *s, Guard guard)
         return !FIELD_GET(cr0, CR0, CMDQEN);
     case GUARD_EVENTQEN:
         return !FIELD_GET(cr0, CR0, EVENTQEN);
+    case GUARD_PRIQEN:
+        return !FIELD_GET(cr0, CR0, PRIQEN);
     case GUARD_GERROR_IRQEN:
         return !FIELD_GET(irq_ctrl, IRQ_CTRL, GERROR_IRQEN);
     case GUARD_EVENTQ_IRQEN:
         return !FIELD_GET(irq_ctrl, IRQ_CTRL, EVENTQ_IRQEN);
+    case GUARD_PRIQ_IRQEN:
+        return !FIELD_GET(irq_ctrl, IRQ_CTRL, PRIQ_IRQEN);
     }
     g_assert_not_reached();
+}
+
+/* The bits of a register that software can write, as the ID registers say. */
+static uint64_t writable_bits(const Smmuv3 *s, const RegisterInfo *info)
+{
+    if ((info->needs & NEEDS_MSI && !s->props.msi) ||
+        (info->needs & NEEDS_PRI && !s->props.pri)) {
+        return 0;
+    }
+    /*
+     * The page of PRIQ_IRQ_CFG2 has it RES0 without MSI, that of IDR0.MSI does
+     * not have LO depend on it; LO is for wired interrupts too, so it stays.
+     */
+    if (info->offset == A_PRIQ_IRQ_CFG2 && !s->props.msi) {
+        return FIELD_MASK(PRIQ_IRQ_CFG2, LO);
+    }
+    return info->writable;
 }
 
 static void store_locked(Smmuv3 *s, const RegisterInfo *info, uint64_t offset,
@@ -157,10 +204,9 @@ static void store_locked(Smmuv3 *s, const RegisterInfo *info, uint64_t offset,
     REQUIRES(&s->parent.ring_lock)
 {
     uint32_t *word = &s->reg[(offset % SMMUV3_PAGE_SIZE) / 4];
-    uint64_t writable = info->writable >> 8 * (offset - info->offset);
+    uint64_t writable = writable_bits(s, info) >> 8 * (offset - info->offset);
 
-    if (!guard_open(s, info->guard) ||
-        (info->needs_msi && !s->props.msi)) {
+    if (!guard_open(s, info->guard)) {
         return;
     }
     word[0] = value & writable;
@@ -175,7 +221,8 @@ static void write_cr1_locked(Smmuv3 *s, uint32_t value)
 {
     uint32_t writable = 0;
 
-    if (guard_open(s, GUARD_CMDQEN) && guard_open(s, GUARD_EVENTQEN)) {
+    if (guard_open(s, GUARD_CMDQEN) && guard_open(s, GUARD_EVENTQEN) &&
+        guard_open(s, GUARD_PRIQEN)) {
         writable |= FIELD_MASK(CR1, QUEUE_ATTRIBUTES);
     }
     if (guard_open(s, GUARD_SMMUEN)) {
@@ -188,7 +235,8 @@ static void write_irq_ctrl_locked(Smmuv3 *s, uint32_t value)
     REQUIRES(&s->parent.ring_lock)
 {
     value &= FIELD_MASK(IRQ_CTRL, GERROR_IRQEN) |
-             FIELD_MASK(IRQ_CTRL, EVENTQ_IRQEN);
+             FIELD_MASK(IRQ_CTRL, EVENTQ_IRQEN) |
+             (s->props.pri ? FIELD_MASK(IRQ_CTRL, PRIQ_IRQEN) : 0);
     s->reg[R_IRQ_CTRL] = value;
     /* Interrupts are raised under the ring_lock: none is on its way. */
     s->reg[R_IRQ_CTRLACK] = value;
@@ -222,6 +270,9 @@ void smmuv3_mmio_write(Viommu *viommu, uint64_t offset, unsigned size,
     case A_EVENTQ_CONS:
         smmuv3_write_eventq_cons(s, value);
         break;
+    case A_PRIQ_CONS:
+        smmuv3_write_priq_cons(s, value);
+        break;
     case A_CMDQ_PROD:
         smmuv3_write_cmdq_prod(s, value);
         break;
@@ -250,6 +301,7 @@ static void id_registers_reset(Smmuv3 *s)
                      FIELD_SET(0, IDR0, ATS, props->ats) |
                      FIELD_SET(0, IDR0, ASID16, 1) |
                      FIELD_SET(0, IDR0, MSI, props->msi) |
+                     FIELD_SET(0, IDR0, PRI, props->pri) |
                      FIELD_SET(0, IDR0, CD2L, props->ssid_bits > 0) |
                      FIELD_SET(0, IDR0, TTENDIAN, 2) |
                      FIELD_SET(0, IDR0, STALL_MODEL, 1) |
@@ -257,9 +309,12 @@ static void id_registers_reset(Smmuv3 *s)
                      FIELD_SET(0, IDR0, ST_LEVEL, 1);
     s->reg[R_IDR1] = FIELD_SET(0, IDR1, SIDSIZE, SMMUV3_SID_BITS) |
                      FIELD_SET(0, IDR1, SSIDSIZE, props->ssid_bits) |
+                     FIELD_SET(0, IDR1, PRIQS,
+                               props->pri ? props->log2_priq : 0) |
                      FIELD_SET(0, IDR1, EVENTQS, props->log2_eventq) |
                      FIELD_SET(0, IDR1, CMDQS, props->log2_cmdq);
-    s->reg[R_IDR3] = FIELD_SET(0, IDR3, RIL, props->ril);
+    s->reg[R_IDR3] = FIELD_SET(0, IDR3, PPS, props->pps) |
+                     FIELD_SET(0, IDR3, RIL, props->ril);
     s->reg[R_IDR5] = FIELD_SET(0, IDR5, OAS, props->oas_bits == 48 ? 5 : 4) |
                      FIELD_SET(0, IDR5, GRAN4K, 1) |
                      FIELD_SET(0, IDR5, GRAN16K, 1) |

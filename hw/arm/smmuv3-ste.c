@@ -38,32 +38,47 @@ FIELD(L1STD, L2PTR, 6, 50)
 #define STE1_NESTING_ALLOWED UINT64_C(0x00000000380000ff)
 
 /* Where a stream's traffic goes. */
-typedef struct StreamConfig {
-    enum { STREAM_ABORT, STREAM_BYPASS, STREAM_STAGE1 } kind;
-    uint64_t ste[2];            /* for STREAM_STAGE1, ready for the host */
-} StreamConfig;
+typedef enum StreamKind {
+    STREAM_ABORT,
+    STREAM_BYPASS,
+    STREAM_STAGE1,
+} StreamKind;
 
-/* What decides it: a copy, since guest memory is not read under a lock. */
-typedef struct StreamTable {
-    bool enabled;               /* CR0.SMMUEN */
-    bool abort;                 /* GBPA.ABORT */
-    uint64_t base;
-    uint32_t cfg;
-} StreamTable;
-
-static StreamTable table_get(Smmuv3 *s)
+/* [RCU], or under the config_lock. */
+static const StreamTable *table_get(Smmuv3 *s)
 {
-    StreamTable table;
+    /* Acquire: pairs with smmuv3_table_publish(). */
+    return atomic_load_explicit(&s->table, memory_order_acquire);
+}
+
+static void table_free_deferred(RcuDeferred *deferred)
+{
+    g_free(caa_container_of(deferred, StreamTable, deferred));
+}
+
+/* The guards keep STRTAB_BASE and _CFG as they are while SMMUEN is 1. */
+void smmuv3_table_publish(Smmuv3 *s)
+{
+    StreamTable *table = g_new0(StreamTable, 1);
+    StreamTable *old;
 
     lock_acquire(&s->parent.ring_lock);
-    table = (StreamTable){
-        .enabled = FIELD_GET(s->reg[R_CR0], CR0, SMMUEN),
-        .abort = FIELD_GET(s->reg[R_GBPA], GBPA, ABORT),
-        .base = smmuv3_reg64(s, R_STRTAB_BASE) & FIELD_MASK(STRTAB_BASE, ADDR),
-        .cfg = s->reg[R_STRTAB_BASE_CFG],
-    };
+    table->enabled = FIELD_GET(s->reg[R_CR0], CR0, SMMUEN);
+    table->abort = FIELD_GET(s->reg[R_GBPA], GBPA, ABORT);
+    table->base = smmuv3_reg64(s, R_STRTAB_BASE) &
+                  FIELD_MASK(STRTAB_BASE, ADDR);
+    table->cfg = s->reg[R_STRTAB_BASE_CFG];
     lock_release(&s->parent.ring_lock);
-    return table;
+    /* Release: pairs with table_get(). */
+    old = atomic_exchange_explicit(&s->table, table, memory_order_acq_rel);
+    if (old) {
+        rcu_defer(&old->deferred, table_free_deferred);
+    }
+}
+
+void smmuv3_table_free(Smmuv3 *s)
+{
+    g_free(atomic_load_explicit(&s->table, memory_order_relaxed));
 }
 
 static uint64_t align_down(uint64_t address, uint64_t bytes)
@@ -153,45 +168,71 @@ static bool ste_is_illegal(const Smmuv3 *s, const uint64_t *ste)
              (s->props.ats && FIELD_GET(ste[1], STE1, EATS) > 1)));
 }
 
-static StreamConfig stage1_config(const Smmuv3 *s, const uint64_t *ste)
-{
-    StreamConfig config = { .kind = STREAM_STAGE1 };
-
-    config.ste[0] = ste[0] & STE0_NESTING_ALLOWED;
-    config.ste[1] = ste[1] & STE1_NESTING_ALLOWED;
-    if (!s->props.ats) {
-        config.ste[1] = FIELD_SET(config.ste[1], STE1, EATS, 0);
-    }
-    if (s->host.force_stalld) {
-        config.ste[1] = FIELD_SET(config.ste[1], STE1, S1STALLD, 1);
-    }
-    return config;
-}
-
-static StreamConfig stream_config(Smmuv3 *s, uint32_t sid)
+/* From the guest's STE to one that the host takes. */
+static void ste_for_host(const Smmuv3 *s, uint64_t *ste)
     REQUIRES(&s->parent.config_lock)
 {
-    const StreamConfig abort = { .kind = STREAM_ABORT };
-    const StreamConfig bypass = { .kind = STREAM_BYPASS };
-    StreamTable table = table_get(s);
-    uint64_t ste[2];
-
-    if (!table.enabled) {
-        return table.abort ? abort : bypass;
+    ste[0] &= STE0_NESTING_ALLOWED;
+    ste[1] &= STE1_NESTING_ALLOWED;
+    if (!s->props.ats) {
+        ste[1] = FIELD_SET(ste[1], STE1, EATS, 0);
     }
-    if (!ste_read(s, &table, sid, ste) || !FIELD_GET(ste[0], STE0, V) ||
+    if (s->host.force_stalld) {
+        ste[1] = FIELD_SET(ste[1], STE1, S1STALLD, 1);
+    }
+}
+
+/* [RCU], or under the config_lock. @ste: out: the guest's, if STREAM_STAGE1 */
+static StreamKind stream_kind(Smmuv3 *s, uint32_t sid, uint64_t *ste)
+{
+    const StreamTable *table = table_get(s);
+
+    if (!table->enabled) {
+        return table->abort ? STREAM_ABORT : STREAM_BYPASS;
+    }
+    if (!ste_read(s, table, sid, ste) || !FIELD_GET(ste[0], STE0, V) ||
         FIELD_GET(ste[0], STE0, CONFIG) <= STE_CONFIG_ABORT_MAX) {
-        return abort;
+        return STREAM_ABORT;
     }
     if (ste_is_illegal(s, ste)) {
         viommu_warn_once(&s->parent, SMMUV3_WARN_STE,
                          "STE of StreamID 0x%x is illegal: 0x%" PRIx64
                          " 0x%" PRIx64, sid, ste[0], ste[1]);
-        return abort;
+        return STREAM_ABORT;
     }
     return FIELD_GET(ste[0], STE0, CONFIG) == STE_CONFIG_BYPASS
-               ? bypass
-               : stage1_config(s, ste);
+               ? STREAM_BYPASS
+               : STREAM_STAGE1;
+}
+
+bool smmuv3_ste_is_valid(Smmuv3 *s, uint32_t sid)
+{
+    uint64_t ste[2];
+    bool valid;
+
+    rcu_section_enter();
+    valid = ste_read(s, table_get(s), sid, ste) &&
+            FIELD_GET(ste[0], STE0, V) && !ste_is_illegal(s, ste);
+    rcu_section_leave();
+    return valid;
+}
+
+/*
+ * Stage 1 is the host SMMU's to translate, and no emulated device goes through
+ * that: there is a translation only where it is the address itself. A PASID is
+ * always stage 1's.
+ */
+bool smmuv3_translate(Viommu *viommu, uint32_t virt_id, uint32_t pasid,
+                      uint64_t iova, uint32_t perm, uint64_t *gpa)
+{
+    uint64_t ste[2];
+
+    if (pasid != PAGE_REQUEST_NO_PASID ||
+        stream_kind(smmuv3_from(viommu), virt_id, ste) != STREAM_BYPASS) {
+        return false;
+    }
+    *gpa = iova;
+    return true;
 }
 
 static bool nested_alloc(Smmuv3 *s, uint32_t dev_id, const uint64_t *ste,
@@ -237,19 +278,18 @@ static bool move_to(Smmuv3 *s, ViommuDevice *device, uint32_t hwpt_id,
 bool smmuv3_attach(Viommu *viommu, ViommuDevice *device, GError **error)
 {
     Smmuv3 *s = smmuv3_from(viommu);
-    StreamConfig config;
+    uint64_t ste[2];
     uint32_t hwpt_id;
 
     lock_assert_held(&s->parent.config_lock);
-    config = stream_config(s, device->entry.virt_id);
-    switch (config.kind) {
+    switch (stream_kind(s, device->entry.virt_id, ste)) {
     case STREAM_ABORT:
         return move_to(s, device, s->host.abort_id, false, error);
     case STREAM_BYPASS:
         return move_to(s, device, s->host.bypass_id, false, error);
     case STREAM_STAGE1:
-        return nested_alloc(s, device->entry.dev_id, config.ste, &hwpt_id,
-                            error) &&
+        ste_for_host(s, ste);
+        return nested_alloc(s, device->entry.dev_id, ste, &hwpt_id, error) &&
                move_to(s, device, hwpt_id, true, error);
     }
     g_assert_not_reached();

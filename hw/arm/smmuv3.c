@@ -19,6 +19,26 @@ static void smmuv3_get_queue(Viommu *viommu, uint32_t *used, uint32_t *size)
     *size = on ? guest_ring_size(&ring) : 0;
 }
 
+static void smmuv3_get_page_queue(Viommu *viommu, uint32_t *used,
+                                  uint32_t *size)
+{
+    Smmuv3 *s = smmuv3_from(viommu);
+    GuestRing ring;
+    bool on;
+
+    lock_acquire(&s->parent.ring_lock);
+    ring = smmuv3_priq_ring(s);
+    on = smmuv3_priq_enabled(s);
+    lock_release(&s->parent.ring_lock);
+    *used = on ? guest_ring_used(&ring) : 0;
+    *size = on ? guest_ring_size(&ring) : 0;
+}
+
+static bool smmuv3_has_pages(const Viommu *viommu)
+{
+    return ((const Smmuv3 *)viommu)->props.pri;
+}
+
 static void smmuv3_seen(void *opaque, bool malformed)
 {
     Viommu *viommu = opaque;
@@ -38,7 +58,10 @@ static void smmuv3_failed(void *opaque, const char *message)
 
 static void smmuv3_free(Viommu *viommu)
 {
-    g_free(smmuv3_from(viommu));
+    Smmuv3 *s = smmuv3_from(viommu);
+
+    smmuv3_table_free(s);
+    g_free(s);
 }
 
 static const ViommuOps smmuv3_ops = {
@@ -53,6 +76,12 @@ static const ViommuOps smmuv3_ops = {
         .seen = smmuv3_seen,
         .failed = smmuv3_failed,
     },
+    .pages = {
+        .room = smmuv3_priq_room,
+        .deliver = smmuv3_priq_deliver,
+    },
+    .has_pages = smmuv3_has_pages,
+    .translate = smmuv3_translate,
     .mmio_read = smmuv3_mmio_read,
     .mmio_write = smmuv3_mmio_write,
     .reset = smmuv3_reset,
@@ -61,6 +90,7 @@ static const ViommuOps smmuv3_ops = {
     .attach = smmuv3_attach,
     .detach = smmuv3_detach,
     .get_queue = smmuv3_get_queue,
+    .get_page_queue = smmuv3_get_page_queue,
     .free = smmuv3_free,
 };
 
@@ -71,6 +101,17 @@ static bool check_range(const char *name, unsigned value, unsigned max,
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
                     "arm-smmuv3: %s %u is out of range, 0 to %u is accepted",
                     name, value, max);
+        return false;
+    }
+    return true;
+}
+
+static bool check_needs(const char *name, bool value, const char *needed_name,
+                        bool needed, GError **error)
+{
+    if (value && !needed) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "arm-smmuv3: %s on needs %s on", name, needed_name);
         return false;
     }
     return true;
@@ -88,7 +129,11 @@ static bool check_properties(const Smmuv3Properties *props, GError **error)
            check_range("log2 size of the event queue", props->log2_eventq, 19,
                        error) &&
            check_range("log2 size of the command queue", props->log2_cmdq, 19,
-                       error);
+                       error) &&
+           check_range("log2 size of the PRI queue", props->log2_priq, 19,
+                       error) &&
+           check_needs("pri", props->pri, "ats", props->ats, error) &&
+           check_needs("pps", props->pps, "pri", props->pri, error);
 }
 
 Viommu *smmuv3_new(const ViommuConfig *config,
@@ -102,10 +147,13 @@ Viommu *smmuv3_new(const ViommuConfig *config,
         return NULL;
     }
     s = g_new0(Smmuv3, 1);
+    s->props = props;           /* first: has_pages() is asked */
     viommu_init(&s->parent, &smmuv3_ops, config);
-    s->props = props;
     lock_acquire(&s->parent.ring_lock);
     smmuv3_regs_reset(s);
     lock_release(&s->parent.ring_lock);
+    lock_acquire(&s->parent.config_lock);
+    smmuv3_table_publish(s);
+    lock_release(&s->parent.config_lock);
     return &s->parent;
 }

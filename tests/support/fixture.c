@@ -285,7 +285,21 @@ void guest_disable_eventq(Fixture *f)
     set_cr0(f, guest_read(f, A_CR0) & ~FIELD_MASK(CR0, EVENTQEN));
 }
 
-void guest_start(Fixture *f, unsigned log2_eventq, unsigned log2_cmdq)
+void guest_enable_priq(Fixture *f, unsigned log2_priq)
+{
+    guest_write64(f, A_PRIQ_BASE, GUEST_PRIQ | log2_priq);
+    guest_write(f, A_PRIQ_PROD, 0);
+    guest_write(f, A_PRIQ_CONS, 0);
+    set_cr0(f, guest_read(f, A_CR0) | FIELD_MASK(CR0, PRIQEN));
+}
+
+void guest_disable_priq(Fixture *f)
+{
+    set_cr0(f, guest_read(f, A_CR0) & ~FIELD_MASK(CR0, PRIQEN));
+}
+
+/* As far as the event queue. */
+static void start_queues(Fixture *f, unsigned log2_eventq, unsigned log2_cmdq)
 {
     set_cr0(f, 0);
     guest_write(f, A_CR1, 0xd75);
@@ -302,8 +316,29 @@ void guest_start(Fixture *f, unsigned log2_eventq, unsigned log2_cmdq)
     f->cmdq_prod = 0;
     set_cr0(f, FIELD_MASK(CR0, CMDQEN));
     guest_enable_eventq(f, log2_eventq);
+}
+
+void guest_start(Fixture *f, unsigned log2_eventq, unsigned log2_cmdq)
+{
+    start_queues(f, log2_eventq, log2_cmdq);
     guest_write(f, A_IRQ_CTRL, FIELD_MASK(IRQ_CTRL, EVENTQ_IRQEN) |
                                    FIELD_MASK(IRQ_CTRL, GERROR_IRQEN));
+    set_cr0(f, guest_read(f, A_CR0) | FIELD_MASK(CR0, SMMUEN));
+}
+
+void guest_start_priq(Fixture *f, unsigned log2_eventq, unsigned log2_cmdq,
+                      unsigned log2_priq)
+{
+    start_queues(f, log2_eventq, log2_cmdq);
+    guest_enable_priq(f, log2_priq);
+    set_cr0(f, guest_read(f, A_CR0) | FIELD_MASK(CR0, ATSCHK));
+    guest_write(f, A_IRQ_CTRL, 0);
+    g_assert_cmphex(guest_read(f, A_IRQ_CTRLACK), ==, 0);
+    guest_write64(f, A_GERROR_IRQ_CFG0, 0);
+    guest_write64(f, A_EVENTQ_IRQ_CFG0, 0);
+    guest_write64(f, A_PRIQ_IRQ_CFG0, 0);
+    guest_write(f, A_IRQ_CTRL, 0x7);
+    g_assert_cmphex(guest_read(f, A_IRQ_CTRLACK), ==, 0x7);
     set_cr0(f, guest_read(f, A_CR0) | FIELD_MASK(CR0, SMMUEN));
 }
 
@@ -347,6 +382,28 @@ bool guest_consume(Fixture *f, uint64_t event[4])
                                             SMMUV3_EVENT_BYTES), 4);
     guest_write(f, A_EVENTQ_CONS,
                 (cons & FIELD_MASK(EVENTQ_CONS, OVACKFLG)) |
+                    guest_ring_advance(&ring, cons, 1));
+    return true;
+}
+
+bool guest_consume_ppr(Fixture *f, uint64_t ppr[2])
+{
+    uint32_t cons = guest_read(f, A_PRIQ_CONS);
+    GuestRing ring = {
+        .log2size = FIELD_GET(guest_read64(f, A_PRIQ_BASE), Q_BASE, LOG2SIZE),
+        .prod = guest_read(f, A_PRIQ_PROD),
+        .cons = cons,
+    };
+
+    if (guest_ring_empty(&ring)) {
+        return false;
+    }
+    guest_words_load(ppr,
+                     guest_words(f, GUEST_PRIQ +
+                                        guest_ring_index(&ring, cons) *
+                                            SMMUV3_PPR_BYTES), 2);
+    guest_write(f, A_PRIQ_CONS,
+                (cons & FIELD_MASK(PRIQ_CONS, OVACKFLG)) |
                     guest_ring_advance(&ring, cons, 1));
     return true;
 }

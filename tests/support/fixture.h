@@ -23,6 +23,7 @@
 #define GUEST_CMDQ (GUEST_RAM + 0x010000)
 #define GUEST_STRTAB (GUEST_RAM + 0x080000)     /* linear, 256 STEs */
 #define GUEST_EVENTQ (GUEST_RAM + 0x100000)     /* room for 2^14 records */
+#define GUEST_PRIQ (GUEST_RAM + 0x200000)       /* room for 2^16 requests */
 #define GUEST_NOWHERE UINT64_C(0x20000000)      /* not memory */
 #define GUEST_DOORBELL UINT64_C(0x08020040)     /* where messages arrive */
 
@@ -120,6 +121,17 @@ uint64_t *guest_words(Fixture *f, uint64_t gpa);
  */
 void guest_start(Fixture *f, unsigned log2_eventq, unsigned log2_cmdq);
 
+/**
+ * guest_start_priq() - the same with the PRI queue and ATSCHK, for an SMMU that
+ * has IDR0.PRI. CR0 ends as 0x1f.
+ */
+void guest_start_priq(Fixture *f, unsigned log2_eventq, unsigned log2_cmdq,
+                      unsigned log2_priq);
+
+/* Only the PRI queue: base, indices 0, PRIQEN with other bits kept. */
+void guest_enable_priq(Fixture *f, unsigned log2_priq);
+void guest_disable_priq(Fixture *f);
+
 /* Only the event queue: base, indices 0, EVENTQEN with other bits kept. */
 void guest_enable_eventq(Fixture *f, unsigned log2_eventq);
 void guest_disable_eventq(Fixture *f);
@@ -137,6 +149,9 @@ void guest_set_ste(Fixture *f, uint32_t sid, uint64_t word0, uint64_t word1);
  * Return: false if the queue is empty.
  */
 bool guest_consume(Fixture *f, uint64_t event[4]);
+
+/* The same of the PRI queue. */
+bool guest_consume_ppr(Fixture *f, uint64_t ppr[2]);
 
 typedef struct FixtureTest {
     void (*func)(void);

@@ -27,24 +27,30 @@ enum {
  * @ats: IDR0.ATS, with CMD_ATC_INV
  * @ril: IDR3.RIL, range invalidation
  * @msi: IDR0.MSI, message-signalled interrupts
+ * @pri: IDR0.PRI, page requests of emulated devices; needs @ats
+ * @pps: IDR3.PPS, what an overflow answers keeps its PASID; needs @pri
  * @oas_bits: output address size: 44 or 48
  * @ssid_bits: IDR1.SSIDSIZE, PASID bits, 0 to 20
  * @log2_eventq: IDR1.EVENTQS, 0 to 19
  * @log2_cmdq: IDR1.CMDQS, 0 to 19
+ * @log2_priq: IDR1.PRIQS, 0 to 19; of no effect without @pri
  */
 typedef struct Smmuv3Properties {
     bool ats;
     bool ril;
     bool msi;
+    bool pri;
+    bool pps;
     unsigned oas_bits;
     unsigned ssid_bits;
     unsigned log2_eventq;
     unsigned log2_cmdq;
+    unsigned log2_priq;
 } Smmuv3Properties;
 
 #define SMMUV3_PROPERTIES_DEFAULT                                            \
     ((Smmuv3Properties){ .ril = true, .msi = true, .oas_bits = 44,           \
-                         .log2_eventq = 19, .log2_cmdq = 19 })
+                         .log2_eventq = 19, .log2_cmdq = 19, .log2_priq = 19 })
 
 /**
  * smmuv3_new() - an SMMUv3 in its reset state, without devices

@@ -43,6 +43,7 @@ typedef struct PageRequestTable PageRequestTable;
 enum {
     PAGE_RESPONSE_SUCCESS = 0,
     PAGE_RESPONSE_INVALID = 1,
+    PAGE_RESPONSE_FAILURE = 0xf,
 };
 
 /**
