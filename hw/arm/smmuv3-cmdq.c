@@ -28,18 +28,28 @@ enum {
     CMD_TLBI_NH_VAA = 0x13,
     CMD_TLBI_NSNH_ALL = 0x30,
     CMD_ATC_INV = 0x40,
+    CMD_PRI_RESP = 0x41,
+    CMD_RESUME = 0x44,
+    CMD_STALL_TERM = 0x45,
     CMD_SYNC = 0x46,
 };
 
 FIELD(CMD0, OP, 0, 8)
 FIELD(CMD0, SSEC, 10, 1)
+FIELD(CMD0, SSV, 11, 1)
+FIELD(CMD0, SSID, 12, 20)
 FIELD(CMD0, SID, 32, 32)
 FIELD(CMD1, RANGE, 0, 5)
+FIELD(PRI_RESP1, PRGINDEX, 0, 9)
+FIELD(PRI_RESP1, RESP, 12, 2)
 FIELD(SYNC0, CS, 12, 2)
 FIELD(SYNC0, MSIDATA, 32, 32)
 FIELD(SYNC1, MSIADDRESS, 2, 54)
 
 enum { SYNC_CS_NONE, SYNC_CS_IRQ, SYNC_CS_SEV };
+
+/* 4.5.2: PRI_RESP1.RESP */
+enum { RESP_FAILURE, RESP_INVALID, RESP_SUCCESS };
 
 /* 7.1: CMDQ_CONS.ERR */
 typedef enum CommandError {
@@ -195,6 +205,10 @@ static CommandError run_sync(Smmuv3 *s, CommandRun *run,
         return CERROR_ILL;
     }
     error = batch_flush(s, run);
+    if (error == CERROR_NONE && s->sva_stale) {
+        viommu_invalidate_sva(&s->parent);
+        s->sva_stale = false;
+    }
     if (error != CERROR_NONE || cs != SYNC_CS_IRQ) {
         return error;
     }
@@ -214,11 +228,58 @@ static CommandError run_cfgi_ste(Smmuv3 *s, CommandRun *run, uint32_t sid,
     CommandError error = batch_flush(s, run);
 
     if (error == CERROR_NONE) {
+        s->sva_stale = true;
         if (FIELD_GET(command->word[0], CMD0, OP) == CMD_CFGI_STE) {
             smmuv3_reattach(s, sid, sid);
         } else {
             cfgi_ste_range(s, sid, FIELD_GET(command->word[1], CMD1, RANGE));
         }
+    }
+    return error;
+}
+
+/* 4.5.1: emulated devices may hold translations, of streams that bypass. */
+static CommandError run_atc_inv(Smmuv3 *s, CommandRun *run, uint32_t sid,
+                                const Command *command)
+    REQUIRES(&s->parent.config_lock)
+{
+    if (!s->props.ats) {
+        return CERROR_ILL;
+    }
+    if (!run->translating) {
+        return CERROR_NONE;     /* 6.3.9: no ATS without SMMUEN */
+    }
+    s->sva_stale = true;
+    return host_has_device(s, sid) ? batch_add(s, run, command)
+                                   : CERROR_NONE;
+}
+
+static CommandError run_pri_resp(Smmuv3 *s, CommandRun *run, uint32_t sid,
+                                 const Command *command)
+    REQUIRES(&s->parent.config_lock)
+{
+    static const uint32_t codes[] = {
+        [RESP_FAILURE] = PAGE_RESPONSE_FAILURE,
+        [RESP_INVALID] = PAGE_RESPONSE_INVALID,
+        [RESP_SUCCESS] = PAGE_RESPONSE_SUCCESS,
+    };
+    unsigned resp = FIELD_GET(command->word[1], PRI_RESP1, RESP);
+    PageRequestKey key = {
+        .virt_id = sid,
+        .pasid = FIELD_GET(command->word[0], CMD0, SSV)
+                     ? FIELD_GET(command->word[0], CMD0, SSID)
+                     : PAGE_REQUEST_NO_PASID,
+        .index = FIELD_GET(command->word[1], PRI_RESP1, PRGINDEX),
+    };
+    CommandError error;
+
+    if (!s->props.pri || resp > RESP_SUCCESS) {
+        return CERROR_ILL;
+    }
+    /* A response cannot be taken back if an invalidation before it fails. */
+    error = batch_flush(s, run);
+    if (error == CERROR_NONE && run->translating) {
+        viommu_respond_page_group(&s->parent, &key, codes[resp]);
     }
     return error;
 }
@@ -240,13 +301,9 @@ static CommandError run_command(Smmuv3 *s, CommandRun *run,
     case CMD_CFGI_STE_RANGE:
         return run_cfgi_ste(s, run, sid, command);
     case CMD_ATC_INV:
-        if (!s->props.ats) {
-            return CERROR_ILL;
-        }
-        if (!run->translating) {
-            return CERROR_NONE; /* 6.3.9: no ATS without SMMUEN */
-        }
-        /* fallthrough */
+        return run_atc_inv(s, run, sid, command);
+    case CMD_PRI_RESP:
+        return run_pri_resp(s, run, sid, command);
     case CMD_CFGI_CD:
     case CMD_CFGI_CD_ALL:
         /* The host knows streams that have a vDEVICE. */
@@ -260,8 +317,11 @@ static CommandError run_command(Smmuv3 *s, CommandRun *run,
         return batch_add(s, run, command);
     case CMD_SYNC:
         return run_sync(s, run, command);
+    case CMD_RESUME:
+    case CMD_STALL_TERM:
+        return CERROR_ILL;      /* 4.6: STALL_MODEL is 1, nothing stalls */
     default:
-        /* 4.1.3: unknown, or not for these ID registers (EL2, S2, PRI, stall). */
+        /* 4.1.3: unknown, or not for these ID registers (EL2, stage 2). */
         return CERROR_ILL;
     }
 }

@@ -211,6 +211,9 @@ typedef struct Smmuv3 {
     Smmuv3Priq priq;
     StreamTable *_Atomic table; /* [config_lock] to replace, [RCU] to read */
     Smmuv3Host host;
+    bool sva_stale;             /* emulated devices may hold translations that
+                                 * a command since the last CMD_SYNC changed.
+                                 * [config_lock] */
 } Smmuv3;
 
 static inline Smmuv3 *smmuv3_from(Viommu *viommu)
