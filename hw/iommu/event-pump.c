@@ -127,9 +127,7 @@ static void pump_drain(EventPump *pump)
     uint64_t taken;
     ssize_t ret;
 
-    if (pump->reader.filled > 0) {
-        pump_take(pump, pump->reader.filled);
-    }
+    queue_reader_settle(&pump->reader);
     while (budget > 0) {
         ret = queue_reader_fill(&pump->reader,
                                 buf_size(queue, EVENT_PUMP_BATCH));

@@ -18,9 +18,10 @@ struct FaultPump {
     QueueReader reader;
     uint8_t *buf;               /* [iothread] of capacity records */
     uint32_t capacity;          /* [iothread] */
-    uint32_t want;              /* [iothread] the first group may have so many */
+    uint32_t want;              /* [iothread] pages that the first group has,
+                                   at least, as far as is known */
     uint32_t asked;             /* [iothread] records of the last read */
-    bool unlimited;             /* [iothread] the sink will write none of it */
+    bool waits;                 /* [iothread] there was no room last time */
     unsigned retries;           /* [iothread] of flushes, consecutive */
     PgfaultGroup groups[PAGE_GROUP_BATCH];  /* [iothread] */
 };
@@ -39,12 +40,13 @@ static size_t pump_room(void *opaque)
     FaultPump *pump = opaque;
     uint32_t room = pump->ops->room(pump->opaque, pump->want);
 
-    if (room < pump->want) {
+    pump->waits = room < pump->want;
+    if (pump->waits) {
         return 0;
     }
-    /* Looking for a large group, exactly so many: no second one comes along. */
-    pump->asked = pump->want > 1 ? pump->want : MIN(room, PAGE_GROUP_BATCH);
-    pump->unlimited = room == PAGE_ROOM_UNLIMITED;
+    /* However large the first group is, these are a batch of groups at most. */
+    pump->asked = MIN(room, pump->want - 1 + PAGE_GROUP_BATCH);
+    pump->asked = MIN(pump->asked, FAULT_PUMP_GROUP_MAX);
     pump_grow(pump, pump->asked);
     return (size_t)pump->asked * PGFAULT_RECORD_SIZE;
 }
@@ -57,9 +59,7 @@ static bool pump_refused(void *opaque, int err)
     if (err != EINVAL || pump->asked >= FAULT_PUMP_GROUP_MAX) {
         return false;
     }
-    /* What will not be written need not fit exactly. */
-    pump->want = pump->unlimited ? MIN(2 * pump->asked, FAULT_PUMP_GROUP_MAX)
-                                 : pump->asked + 1;
+    pump->want = pump->asked + 1;
     return true;
 }
 
@@ -72,7 +72,6 @@ static bool pump_take(void *opaque, size_t len)
     size_t count = 0;
 
     pump->want = 1;
-    pump->ops->seen(pump->opaque);
     pgfault_stream_feed(&stream, pump->buf, len);
     while ((kind = pgfault_stream_next(&stream, &group)) != PGFAULT_END) {
         if (kind != PGFAULT_GROUP) {
@@ -88,6 +87,7 @@ static bool pump_take(void *opaque, size_t len)
     if (count > 0) {
         pump->ops->deliver(pump->opaque, pump->groups, count);
     }
+    pump->ops->seen(pump->opaque);
     return true;
 }
 
@@ -112,6 +112,21 @@ bool fault_pump_run(FaultPump *pump)
     return queue_reader_run(&pump->reader);
 }
 
+bool fault_pump_waits(const FaultPump *pump)
+{
+    return pump->waits && queue_reader_is_open(&pump->reader);
+}
+
+void fault_pump_settle(FaultPump *pump)
+{
+    queue_reader_settle(&pump->reader);
+}
+
+void fault_pump_look_anew(FaultPump *pump)
+{
+    pump->want = 1;
+}
+
 bool fault_pump_flush(FaultPump *pump, PageRequestTable *table)
 {
     const HostQueue *queue = &pump->reader.queue;
@@ -126,7 +141,8 @@ bool fault_pump_flush(FaultPump *pump, PageRequestTable *table)
             pump->retries = 0;
             return true;
         }
-        if ((ret == -EINTR || ret == -EAGAIN) && ++pump->retries < MAX_RETRIES) {
+        if ((ret == -EINTR || ret == -EAGAIN) &&
+            ++pump->retries < MAX_RETRIES) {
             return false;
         }
         error_report("fault queue %u: write() fails: %s; answers are left to "

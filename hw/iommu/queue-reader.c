@@ -32,6 +32,7 @@ ssize_t queue_reader_fill(QueueReader *reader, size_t bytes)
 
     if (ret > 0) {
         reader->failures = 0;
+        reader->retries = 0;
     }
     return ret < 0 ? -errno : ret;
 }
@@ -122,9 +123,11 @@ static void reader_fail(QueueReader *reader, const char *what, int err)
 /* A read that gave @ret although the fd was ready. */
 static void reader_count_failure(QueueReader *reader, ssize_t ret)
 {
-    bool again = ret == -EINTR || ret == -EAGAIN;
-
-    if (++reader->failures < (again ? MAX_RETRIES : MAX_FAILURES)) {
+    if (ret == -EINTR || ret == -EAGAIN) {
+        if (++reader->retries < MAX_RETRIES) {
+            return;
+        }
+    } else if (++reader->failures < MAX_FAILURES) {
         return;
     }
     if (ret < 0) {
@@ -235,6 +238,14 @@ bool queue_reader_run(QueueReader *reader)
         reader_pause(reader);
     }
     return taken;
+}
+
+void queue_reader_settle(QueueReader *reader)
+{
+    g_assert(aio_in_home_thread(reader->ctx));
+    if (reader->filled > 0) {
+        reader_take(reader);
+    }
 }
 
 void queue_reader_init(QueueReader *reader, AioContext *ctx,

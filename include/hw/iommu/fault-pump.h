@@ -4,9 +4,9 @@
  *
  * A group stays in the kernel until there is room for all of it. A read that is
  * too small for the first group fails, which says nothing of the group's size:
- * the pump then waits for room for one page more, and so on. Once more is
- * wanted than the guest's queue ever holds, the group is read to be answered
- * in place of the guest.
+ * the pump tries a larger one, as far as there is room, and then waits for room
+ * for one page more. Once more is wanted than the guest's queue ever holds, the
+ * group is read to be answered in place of the guest.
  *
  * Threads: the home thread of the AioContext only, fault_pump_new() excepted.
  * Locks:   none of its own. Allocates only for a group of more than
@@ -30,7 +30,7 @@ typedef struct FaultPump FaultPump;
  *           the call
  * @malformed: what no kernel writes; @group names a cookie to be answered, or
  *             has a count of 0 and names nothing
- * @seen: a read() had bytes
+ * @seen: a read() had bytes, and all of them were handed over
  * @failed: the queue cannot be read any more and was closed; @message says why
  */
 typedef struct FaultPumpOps {
@@ -57,6 +57,24 @@ FaultPump *fault_pump_new(AioContext *ctx, const HostQueue *queue,
  * Return: whether something was read.
  */
 bool fault_pump_run(FaultPump *pump);
+
+/**
+ * fault_pump_waits() - did the last turn end for lack of room?
+ *
+ * There may be a group then; or none, if there was no room at all.
+ */
+bool fault_pump_waits(const FaultPump *pump);
+
+/**
+ * fault_pump_settle() - what busy polling has read is delivered now
+ *
+ * Before others get the room that was found for it, and before its groups end
+ * on the host. Never inside a turn of @pump.
+ */
+void fault_pump_settle(FaultPump *pump);
+
+/* Groups have ended on the host: the first may be another one, and smaller. */
+void fault_pump_look_anew(FaultPump *pump);
 
 /**
  * fault_pump_flush() - write the answers of @table

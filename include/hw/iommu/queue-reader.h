@@ -75,10 +75,11 @@ typedef struct QueueReader {
     const QueueReaderOps *ops;  /* [const] */
     void *opaque;               /* [const] */
     AioContext *ctx;            /* [const] */
-    void *buf;                  /* [iothread] the owner may replace it in room */
+    void *buf;                  /* [iothread] room may replace it */
     HostQueue queue;            /* [const] but fd: [iothread] */
     QueueWatch watch;           /* [iothread] */
-    unsigned failures;          /* [iothread] consecutive */
+    unsigned failures;          /* [iothread] consecutive, of either kind: */
+    unsigned retries;           /* [iothread] "try again" */
     ssize_t filled;             /* [iothread] bytes in buf, not yet taken */
 } QueueReader;
 
@@ -99,6 +100,16 @@ void queue_reader_init(QueueReader *reader, AioContext *ctx,
  * Return: whether something was taken.
  */
 bool queue_reader_run(QueueReader *reader);
+
+/**
+ * queue_reader_settle() - what busy polling has read is taken now
+ *
+ * There was room for it when it was read: for an owner that is about to give
+ * room to somebody else, or to change what the bytes stand for.
+ *
+ * Context: never inside a turn of @reader.
+ */
+void queue_reader_settle(QueueReader *reader);
 
 /**
  * queue_reader_unwatch() - no callback begins any more
