@@ -33,6 +33,9 @@ struct SvaDevice {
  */
 static bool take_credits(SvaDevice *device, uint32_t count)
 {
+    if (count > SVA_CREDITS_MAX) {
+        return false;           /* not even to be subtracted */
+    }
     /* Relaxed: a number; groups are handed over by the queues. */
     if (atomic_fetch_sub_explicit(&device->credits, (int)count,
                                   memory_order_relaxed) >= (int)count) {

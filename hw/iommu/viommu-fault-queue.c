@@ -28,10 +28,10 @@ static void queue_stop_bh(void *opaque)
 {
     Viommu *viommu = opaque;
 
-    /* No HWPT, no groups; what was answered and not written is void. */
-    viommu_pages_flush(viommu);
+    /* No HWPT, no groups: answers that are not written are void. */
     page_request_forget_answers(viommu->pages.table);
     fault_pump_free(g_steal_pointer(&viommu->pages.pump));
+    aio_bh_schedule(viommu->pages.work);    /* others may have its turn */
 }
 
 static bool queue_get(Viommu *viommu, GError **error)
@@ -133,23 +133,34 @@ static bool attach(const Attach *attach)
 }
 
 /*
- * In this order: once the ioctl is made, the host gives the cookies of the
- * groups that it ended to others.
+ * Before the ioctl: once it is made, the host gives the cookies of the groups
+ * that it ended to others. What busy polling has read is such a group too.
  */
+static void end_groups(const Attach *self)
+{
+    viommu_pages_settle(self->viommu);
+    viommu_pages_take_responses(self->viommu);
+    viommu_pages_flush(self->viommu);
+    page_request_drop_pasid(self->viommu->pages.table, &self->device->entry,
+                            self->pasid, PAGE_REQUEST_FORGET);
+}
+
 static void attach_bh(void *opaque)
 {
     Attach *self = opaque;
     ViommuPages *pages = &self->viommu->pages;
 
     if (pages->table) {
-        viommu_pages_take_responses(self->viommu);
-        viommu_pages_flush(self->viommu);
-        page_request_drop_pasid(pages->table, &self->device->entry,
-                                self->pasid, PAGE_REQUEST_FORGET);
+        end_groups(self);
     }
     self->done = self->pt_id != 0 && attach(self);
     if (!self->done) {
         detach(self);
+    }
+    if (pages->pump) {
+        fault_pump_look_anew(pages->pump);
+        /* There may be places in the table, or a smaller group is first. */
+        aio_bh_schedule(pages->work);
     }
 }
 

@@ -144,6 +144,8 @@ typedef struct SvaGroupList {
  * @batch: PAGE_GROUP_BATCH groups on their way through. [iothread]
  * @backlog: of emulated devices, not yet delivered. [iothread]
  * @host_first: whose turn it is to be first. [iothread]
+ * @host_turn: the pump runs in its turn, not because its fd is ready.
+ *             [iothread]
  * @inbox_head, @inbox_tail: groups of emulated devices: any thread enqueues,
  *                           the home thread dequeues
  * @responses, @response_count: by vCPUs, for the home thread. [ring_lock]
@@ -161,6 +163,7 @@ typedef struct ViommuPages {
     PageGroup *batch;
     SvaGroupList backlog;
     bool host_first;
+    bool host_turn;
     struct __cds_wfcq_head inbox_head;
     struct cds_wfcq_tail inbox_tail;
     PageResponse *responses;
@@ -363,8 +366,9 @@ void viommu_hwpt_destroy(Viommu *viommu, ViommuHwpt *hwpt)
  * @pt_id: a HWPT; 0 detaches
  *
  * Its open groups end: the host answers them INVALID, the guest's later
- * answers find nothing. On the home thread: what the guest has answered is
- * written, the groups are forgotten, then the ioctl is made.
+ * answers find nothing. On the home thread: what was read is taken in, what the
+ * guest has answered is written, the groups are forgotten, then the ioctl is
+ * made.
  *
  * Context: Blocks for the home thread.
  * Return: false and @error set: the device, or the PASID, is detached then.
@@ -382,6 +386,9 @@ void viommu_pages_cleanup(Viommu *viommu);
 
 /* Context: any thread registered with RCU; wait-free. */
 void viommu_pages_enqueue(Viommu *viommu, SvaGroup *group);
+
+/* Deliver what the fault pump has read; first of all, always. [iothread] */
+void viommu_pages_settle(Viommu *viommu);
 
 /* Take in what vCPUs have responded. [iothread] */
 void viommu_pages_take_responses(Viommu *viommu) EXCLUDES(&viommu->ring_lock);

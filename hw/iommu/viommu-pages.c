@@ -27,8 +27,14 @@
  */
 #define PAGE_TABLE_RESERVE PAGE_GROUP_BATCH
 
-/* Turns of the pump in one drain: the largest ring's worth. */
-#define DRAIN_TURNS 32
+/* Turns in one drain: VT-d's largest ring. Any two move more than a batch. */
+#define DRAIN_TURNS 64
+
+/*
+ * Grace periods after which a group that was enqueued is out of the inbox: an
+ * enqueue under way may hide it from before it, then another from behind it.
+ */
+#define INBOX_GAPS 2
 
 /* ---- How groups end ---- */
 
@@ -124,14 +130,12 @@ static bool presentable(const PageGroup *group)
                               : wants_access(group);
 }
 
-/* At most PAGE_GROUP_BATCH groups, for which there is room. */
+/* At most PAGE_GROUP_BATCH groups, for which there is room; all counted. */
 static void deliver(Viommu *viommu, PageGroup *groups, size_t count)
 {
-    size_t raised = 0;
     size_t good = 0;
 
     for (size_t i = 0; i < count; i++) {
-        raised += !groups[i].stop_marker;
         if (presentable(&groups[i])) {
             groups[good++] = groups[i];
         } else if (groups[i].stop_marker) {
@@ -141,7 +145,6 @@ static void deliver(Viommu *viommu, PageGroup *groups, size_t count)
             answer_now(viommu, &groups[i].request, PAGE_RESPONSE_INVALID);
         }
     }
-    counter_add(&viommu->page_counters.raised, raised);
     if (good > 0) {
         viommu->ops->pages.deliver(viommu, groups, good);
     }
@@ -161,9 +164,17 @@ static uint32_t pages_room(Viommu *viommu, uint32_t want)
 
 /* ---- From the host ---- */
 
+/*
+ * Not out of turn while devices wait: the room may be theirs, and the sink has
+ * noted how much they want. run_host() asks again.
+ */
 static uint32_t host_room(void *opaque, uint32_t want)
 {
-    return pages_room(opaque, want);
+    Viommu *viommu = opaque;
+    ViommuPages *pages = &viommu->pages;
+
+    return pages->backlog.first && !pages->host_turn ? 0
+                                                     : pages_room(viommu, want);
 }
 
 /* [RCU] Return: false if the device is not there (any more). */
@@ -190,53 +201,74 @@ static bool host_group(Viommu *viommu, const PgfaultGroup *host,
     return entry != NULL;
 }
 
+/* All that wait, if that makes a reserve. Ends: the pump gives up sometime. */
+static void make_reserve(Viommu *viommu, uint32_t reserve)
+{
+    ViommuPages *pages = &viommu->pages;
+
+    while (page_request_room(pages->table) < reserve &&
+           !fault_pump_flush(pages->pump, pages->table)) {
+        continue;
+    }
+}
+
+/*
+ * No kernel gives more groups in a read than were asked for. To a host that
+ * does, those that find no place are answered: ask again.
+ */
+static bool have_places(Viommu *viommu)
+{
+    make_reserve(viommu, 2 * PAGE_TABLE_RESERVE);
+    return page_request_room(viommu->pages.table) >= 2 * PAGE_TABLE_RESERVE;
+}
+
 static void host_deliver(void *opaque, const PgfaultGroup *groups, size_t count)
 {
     Viommu *viommu = opaque;
     PageGroup *batch = viommu->pages.batch;
-    PageGroup stranger;
-    size_t known = 0;
+    const bool places = have_places(viommu);
+    PageGroup group;
+    size_t good = 0;
 
+    counter_add(&viommu->page_counters.raised, count);
     rcu_section_enter();
     for (size_t i = 0; i < count; i++) {
-        if (host_group(viommu, &groups[i], &batch[known])) {
-            known++;
+        if (!host_group(viommu, &groups[i], &group)) {
+            answer_now(viommu, &group.request, PAGE_RESPONSE_INVALID);
+        } else if (!places) {
+            answer_now(viommu, &group.request, PAGE_RESPONSE_SUCCESS);
         } else {
-            stranger = batch[known];
-            counter_add(&viommu->page_counters.raised, 1);
-            answer_now(viommu, &stranger.request, PAGE_RESPONSE_INVALID);
+            batch[good++] = group;
         }
     }
     rcu_section_leave();
-    deliver(viommu, batch, known);
-    /* The answers of a long read are written before more of it comes. */
-    while (page_request_room(viommu->pages.table) < PAGE_TABLE_RESERVE &&
-           !fault_pump_flush(viommu->pages.pump, viommu->pages.table)) {
-        continue;               /* ends: it gives up at some time */
-    }
+    deliver(viommu, batch, good);
+    make_reserve(viommu, PAGE_TABLE_RESERVE);
 }
 
 static void host_malformed(void *opaque, const PgfaultGroup *group)
 {
     Viommu *viommu = opaque;
-    const PageRequest request = {
-        .key = { .pasid = PAGE_REQUEST_NO_PASID },
-        .dev_id = group->dev_id,
-        .cookie = group->cookie,
-    };
+    PageGroup malformed;
 
     counter_add(&viommu->counters.malformed, 1);
     if (group->count > 0) {
+        rcu_section_enter();
+        host_group(viommu, group, &malformed);
+        rcu_section_leave();
         counter_add(&viommu->page_counters.raised, 1);
-        answer_now(viommu, &request, PAGE_RESPONSE_INVALID);
+        answer_now(viommu, &malformed.request, PAGE_RESPONSE_INVALID);
+        make_reserve(viommu, PAGE_TABLE_RESERVE);
     }
 }
 
+/* What was answered here, and not by the guest, waits for nobody. */
 static void host_seen(void *opaque)
 {
     Viommu *viommu = opaque;
 
     counter_add(&viommu->counters.reads, 1);
+    viommu_pages_flush(viommu);
 }
 
 static void host_failed(void *opaque, const char *message)
@@ -244,6 +276,7 @@ static void host_failed(void *opaque, const char *message)
     Viommu *viommu = opaque;
 
     error_report("vIOMMU '%s': %s", viommu->config.id, message);
+    aio_bh_schedule(viommu->pages.work);    /* others may have its turn */
 }
 
 const FaultPumpOps viommu_fault_pump_ops = {
@@ -296,19 +329,27 @@ static void list_push(SvaGroupList *list, SvaGroup *group)
 }
 
 /*
- * All that is in the inbox, but for what stands behind an enqueue that is
- * under way: that has us run again. Bounded by the devices' credits.
+ * All that is in the inbox, up to an enqueue that is under way: the group that
+ * it comes behind cannot be had yet, nor what stands behind it. It has us run
+ * again. Bounded by the devices' credits.
+ *
+ * Return: false if there was such a gap.
  */
-static void backlog_take_inbox(ViommuPages *pages)
+static bool backlog_take_inbox(Viommu *viommu)
 {
+    ViommuPages *pages = &viommu->pages;
     struct cds_wfcq_node *node;
+    SvaGroup *group;
 
     while ((node = __cds_wfcq_dequeue_nonblocking(&pages->inbox_head,
                                                   &pages->inbox_tail)) &&
            node != CDS_WFCQ_WOULDBLOCK) {
         RCU_TSAN_ACQUIRE(node);         /* from viommu_pages_enqueue() */
-        list_append(&pages->backlog, caa_container_of(node, SvaGroup, node));
+        group = caa_container_of(node, SvaGroup, node);
+        counter_add(&viommu->page_counters.raised, !group->stop_marker);
+        list_append(&pages->backlog, group);
     }
+    return node == NULL;
 }
 
 static PageGroup emulated_group(SvaGroup *group)
@@ -351,17 +392,41 @@ static size_t backlog_fill(Viommu *viommu)
     return count;
 }
 
-/* Return: whether anything moved. */
-static bool run_backlog(Viommu *viommu)
+/* What came of one batch of a source. */
+typedef enum Progress {
+    PROGRESS_NONE,              /* there was nothing */
+    PROGRESS_MOVED,
+    PROGRESS_WAITS,             /* there was no room */
+} Progress;
+
+static Progress run_backlog(Viommu *viommu)
 {
     size_t count;
 
-    backlog_take_inbox(&viommu->pages);
+    backlog_take_inbox(viommu);
     count = backlog_fill(viommu);
     if (count > 0) {
         deliver(viommu, viommu->pages.batch, count);
+        return PROGRESS_MOVED;
     }
-    return count > 0;
+    return viommu->pages.backlog.first ? PROGRESS_WAITS : PROGRESS_NONE;
+}
+
+static Progress run_host(Viommu *viommu)
+{
+    ViommuPages *pages = &viommu->pages;
+    bool moved;
+
+    if (!pages->pump) {
+        return PROGRESS_NONE;
+    }
+    pages->host_turn = true;
+    moved = fault_pump_run(pages->pump);
+    pages->host_turn = false;
+    if (moved) {
+        return PROGRESS_MOVED;
+    }
+    return fault_pump_waits(pages->pump) ? PROGRESS_WAITS : PROGRESS_NONE;
 }
 
 /* ---- Answers ---- */
@@ -397,6 +462,13 @@ void viommu_pages_take_responses(Viommu *viommu)
     }
 }
 
+void viommu_pages_settle(Viommu *viommu)
+{
+    if (viommu->pages.pump) {
+        fault_pump_settle(viommu->pages.pump);
+    }
+}
+
 void viommu_pages_flush(Viommu *viommu)
 {
     ViommuPages *pages = &viommu->pages;
@@ -407,28 +479,30 @@ void viommu_pages_flush(Viommu *viommu)
 }
 
 /*
- * One batch of either source, and again if there may be more. They take turns
- * at being first, so that neither takes all the room that the guest makes.
+ * One batch of either source. They take turns at being first, so that neither
+ * takes all the room that the guest makes. While the first waits for room the
+ * other gets none, else its small groups would keep a large one out for ever;
+ * and the last to ask the sink for room is the one that is to be told of some.
+ *
+ * Return: whether anything moved, so that there may be more.
  */
 static bool run_once(Viommu *viommu)
 {
     ViommuPages *pages = &viommu->pages;
-    bool moved = false;
+    const bool host_first = pages->host_first;
+    Progress first;
+    Progress second;
 
+    viommu_pages_settle(viommu);
     viommu_pages_take_responses(viommu);
     viommu_pages_flush(viommu);
-    pages->host_first = !pages->host_first;
-    if (!pages->host_first) {
-        moved |= run_backlog(viommu);
+    first = host_first ? run_host(viommu) : run_backlog(viommu);
+    if (first == PROGRESS_WAITS) {
+        return false;
     }
-    if (pages->pump) {
-        moved |= fault_pump_run(pages->pump);
-    }
-    if (pages->host_first) {
-        moved |= run_backlog(viommu);
-    }
-    viommu_pages_flush(viommu);
-    return moved;
+    pages->host_first = !host_first;
+    second = host_first ? run_backlog(viommu) : run_host(viommu);
+    return first == PROGRESS_MOVED || second == PROGRESS_MOVED;
 }
 
 static void pages_work(void *opaque)
@@ -440,20 +514,47 @@ static void pages_work(void *opaque)
     }
 }
 
+/**
+ * struct InboxVisit - another thread has something done to all of the inbox
+ * @device: or NULL
+ * @whole: out: nothing was hidden
+ */
+typedef struct InboxVisit {
+    Viommu *viommu;
+    ViommuDevice *device;
+    bool whole;
+} InboxVisit;
+
+/* @func, an InboxVisit's, on the home thread until it has met all groups. */
+static void visit_inbox(InboxVisit *visit, AioBHFunc *func)
+{
+    for (unsigned i = 0; i <= INBOX_GAPS; i++) {
+        aio_wait_bh_oneshot(visit->viommu->config.ctx, func, visit);
+        if (visit->whole) {
+            break;
+        }
+        /* An enqueue is a read section: after this it is complete. */
+        rcu_synchronize();
+    }
+}
+
 /* As much as one of the guest's queues holds; the rest came later. */
 static void drain_bh(void *opaque)
 {
-    Viommu *viommu = opaque;
+    InboxVisit *visit = opaque;
 
-    for (unsigned i = 0; i < DRAIN_TURNS && run_once(viommu); i++) {
+    visit->whole = backlog_take_inbox(visit->viommu);
+    for (unsigned i = 0; i < DRAIN_TURNS && run_once(visit->viommu); i++) {
         continue;
     }
 }
 
 void viommu_drain_page_requests(Viommu *viommu)
 {
+    InboxVisit visit = { .viommu = viommu };
+
     if (viommu->pages.table) {
-        aio_wait_bh_oneshot(viommu->config.ctx, drain_bh, viommu);
+        visit_inbox(&visit, drain_bh);
     }
 }
 
@@ -461,9 +562,12 @@ static void drop_bh(void *opaque)
 {
     Viommu *viommu = opaque;
 
+    viommu_pages_settle(viommu);
     viommu_pages_take_responses(viommu);
     page_request_drop_all(viommu->pages.table, PAGE_REQUEST_ANSWER_INVALID);
     viommu_pages_flush(viommu);
+    /* For those that waited for a place in the table, or in the queue. */
+    aio_bh_schedule(viommu->pages.work);
 }
 
 void viommu_drop_page_requests(Viommu *viommu)
@@ -534,15 +638,10 @@ void viommu_invalidate_sva(Viommu *viommu)
     }
 }
 
-typedef struct DropDevice {
-    Viommu *viommu;
-    ViommuDevice *device;
-} DropDevice;
-
 /* In the backlog still, or open: both end INVALID. Others keep their order. */
 static void drop_device_bh(void *opaque)
 {
-    DropDevice *drop = opaque;
+    InboxVisit *drop = opaque;
     Viommu *viommu = drop->viommu;
     ViommuPages *pages = &viommu->pages;
     SvaGroupList others = { 0 };
@@ -550,7 +649,7 @@ static void drop_device_bh(void *opaque)
     PageGroup dropped;
 
     viommu_pages_take_responses(viommu);
-    backlog_take_inbox(pages);
+    drop->whole = backlog_take_inbox(viommu);
     while ((group = list_pop(&pages->backlog))) {
         if (group->device != drop->device->sva) {
             list_append(&others, group);
@@ -559,7 +658,6 @@ static void drop_device_bh(void *opaque)
         dropped = emulated_group(group);
         dropped.outcome = group->stop_marker ? PAGE_SILENT : PAGE_ANSWERED;
         dropped.code = PAGE_RESPONSE_INVALID;
-        counter_add(&viommu->page_counters.raised, !group->stop_marker);
         settle(viommu, &dropped);
     }
     pages->backlog = others;
@@ -568,15 +666,11 @@ static void drop_device_bh(void *opaque)
     aio_bh_schedule(pages->work);
 }
 
-/*
- * After a grace period: no enqueue that began before it leaves a gap in the
- * inbox any more, so all groups of the device can be reached.
- */
 void viommu_pages_drop_device(Viommu *viommu, ViommuDevice *device)
 {
-    DropDevice drop = { viommu, device };
+    InboxVisit drop = { .viommu = viommu, .device = device };
 
-    aio_wait_bh_oneshot(viommu->config.ctx, drop_device_bh, &drop);
+    visit_inbox(&drop, drop_device_bh);
 }
 
 /* ---- Life ---- */
@@ -593,10 +687,13 @@ ViommuPageStats viommu_get_page_stats(Viommu *viommu)
         .overflows = counter_get(&counters->overflows),
         .interrupts = counter_get(&counters->interrupts),
     };
+    uint64_t ended;
 
     /* Last, so that no end is counted before its beginning. */
     stats.raised = counter_get(&counters->raised);
-    stats.open = stats.raised - stats.answered - stats.invalid - stats.retried;
+    ended = stats.answered + stats.invalid + stats.retried;
+    /* Relaxed, so it may be none the less, while groups move. */
+    stats.open = stats.raised - MIN(ended, stats.raised);
     if (viommu->pages.table) {
         viommu->ops->get_page_queue(viommu, &stats.queue_used,
                                     &stats.queue_size);

@@ -69,7 +69,8 @@ static inline Pgfault page_group_page(const PageGroup *group, size_t i)
  *        comes is answered at once (queue off, aborted, overflow not
  *        acknowledged) or if @want is more than the queue ever has room for,
  *        which is then an overflow. If less than @want, the sink has noted it
- *        and calls viommu_resume_page_requests() when there is more.
+ *        and calls viommu_resume_page_requests() when there is so much. A note
+ *        lasts until the next call.
  * @deliver: take @count groups, which have no more pages than there was room,
  *           and set the outcome of each. What is written is published when it
  *           returns, with one interrupt at most.
