@@ -7,6 +7,7 @@
  */
 #include "call-count.h"
 #include "fixture.h"
+#include "quiet-host.h"
 
 #include "base/rcu.h"
 #include "hw/arm/smmuv3-internal.h"
@@ -17,70 +18,10 @@
 static Fixture *f;
 static VfioDevice *device;
 
-/* ---- A host whose inside does not count ---- */
-
-static const HostIommuOps *emul_ops;
-
-static int quiet_ioctl(HostIommu *host, int fd, unsigned long request,
-                       void *arg)
-{
-    int ret;
-
-    call_count_pause();
-    ret = emul_ops->ioctl(host, fd, request, arg);
-    call_count_resume();
-    return ret;
-}
-
-static ssize_t quiet_read(HostIommu *host, int fd, void *buf, size_t count)
-{
-    ssize_t ret;
-
-    call_count_pause();
-    ret = emul_ops->read(host, fd, buf, count);
-    call_count_resume();
-    return ret;
-}
-
-static ssize_t quiet_write(HostIommu *host, int fd, const void *buf,
-                           size_t count)
-{
-    ssize_t ret;
-
-    call_count_pause();
-    ret = emul_ops->write(host, fd, buf, count);
-    call_count_resume();
-    return ret;
-}
-
-static int quiet_close(HostIommu *host, int fd)
-{
-    int ret;
-
-    call_count_pause();
-    ret = emul_ops->close(host, fd);
-    call_count_resume();
-    return ret;
-}
-
-static void quiet_free(HostIommu *host)
-{
-    emul_ops->free(host);
-}
-
-static const HostIommuOps quiet_ops = {
-    .ioctl = quiet_ioctl,
-    .read = quiet_read,
-    .write = quiet_write,
-    .close = quiet_close,
-    .free = quiet_free,
-};
-
 static void setup(bool iothread)
 {
     f = fixture_new(NULL, iothread);
-    emul_ops = f->host->ops;
-    f->host->ops = &quiet_ops;
+    quiet_host_begin(f->host);
     device = fixture_plug(f, 1);
 }
 
