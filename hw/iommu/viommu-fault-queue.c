@@ -1,15 +1,147 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Nested HWPTs, the fault queue that they share, and what devices are attached
- * to. Objects are made by the thread that needs them, a vCPU's as a rule, under
- * the config_lock. What ends page request groups on the host (attach elsewhere,
- * detach) and what takes the queue down is done on the home thread, which alone
- * reads and answers: no cookie can be read or written meanwhile, and
- * IOMMU_DESTROY never finds the fd in use.
+ * Nested HWPTs, the fault queue that they share and what comes out of it, and
+ * what devices are attached to. Objects are made by the thread that needs them,
+ * a vCPU's as a rule, under the config_lock. What ends page request groups on
+ * the host (attach elsewhere, detach) and what takes the queue down is done on
+ * the home thread, which alone reads and answers: no cookie can be read or
+ * written meanwhile, and IOMMU_DESTROY never finds the fd in use.
  */
 #include "hw/iommu/viommu-internal.h"
 
+#include "base/rcu.h"
 #include "base/report.h"
+
+/* ---- What comes out of the queue ---- */
+
+/*
+ * Not out of turn while devices wait: the room may be theirs, and the sink has
+ * noted how much they want. run_host() asks again.
+ */
+static uint32_t host_room(void *opaque, uint32_t want)
+{
+    Viommu *viommu = opaque;
+    ViommuPages *pages = &viommu->pages;
+
+    if (pages->backlog.first && !pages->host_turn) {
+        return 0;
+    }
+    return viommu_pages_room(viommu, want);
+}
+
+/* [RCU] Return: false if the device is not there (any more). */
+static bool host_group(Viommu *viommu, const PgfaultGroup *host,
+                       PageGroup *group)
+{
+    const DeviceEntry *entry =
+        device_map_find_dev(viommu->devices, host->dev_id);
+
+    *group = (PageGroup){
+        .request = {
+            .key = {
+                .virt_id = entry ? entry->virt_id : 0,
+                .pasid = host->pasid_valid ? host->pasid
+                                           : PAGE_REQUEST_NO_PASID,
+                .index = host->grpid & PAGE_GROUP_INDEX_MASK,
+            },
+            .dev_id = host->dev_id,
+            .cookie = host->cookie,
+        },
+        .count = host->count,
+        .host = host,
+    };
+    return entry != NULL;
+}
+
+/* All that wait, if that makes a reserve. Ends: the pump gives up sometime. */
+static void make_reserve(Viommu *viommu, uint32_t reserve)
+{
+    ViommuPages *pages = &viommu->pages;
+
+    while (page_request_room(pages->table) < reserve &&
+           !fault_pump_flush(pages->pump, pages->table)) {
+        continue;
+    }
+}
+
+/*
+ * No kernel gives more groups in a read than were asked for. To a host that
+ * does, those that find no place are answered: ask again.
+ */
+static bool have_places(Viommu *viommu)
+{
+    make_reserve(viommu, 2 * PAGE_TABLE_RESERVE);
+    return page_request_room(viommu->pages.table) >= 2 * PAGE_TABLE_RESERVE;
+}
+
+static void host_deliver(void *opaque, const PgfaultGroup *groups, size_t count)
+{
+    Viommu *viommu = opaque;
+    PageGroup *batch = viommu->pages.batch;
+    const bool places = have_places(viommu);
+    PageGroup group;
+    size_t good = 0;
+
+    counter_add(&viommu->page_counters.raised, count);
+    rcu_section_enter();
+    for (size_t i = 0; i < count; i++) {
+        if (!host_group(viommu, &groups[i], &group)) {
+            viommu_pages_answer(viommu, &group.request,
+                                PAGE_RESPONSE_INVALID);
+        } else if (!places) {
+            viommu_pages_answer(viommu, &group.request,
+                                PAGE_RESPONSE_SUCCESS);
+        } else {
+            batch[good++] = group;
+        }
+    }
+    rcu_section_leave();
+    viommu_pages_deliver(viommu, batch, good);
+    make_reserve(viommu, PAGE_TABLE_RESERVE);
+}
+
+static void host_malformed(void *opaque, const PgfaultGroup *group)
+{
+    Viommu *viommu = opaque;
+    PageGroup malformed;
+
+    counter_add(&viommu->counters.malformed, 1);
+    if (group->count > 0) {
+        rcu_section_enter();
+        host_group(viommu, group, &malformed);
+        rcu_section_leave();
+        counter_add(&viommu->page_counters.raised, 1);
+        viommu_pages_answer(viommu, &malformed.request, PAGE_RESPONSE_INVALID);
+        make_reserve(viommu, PAGE_TABLE_RESERVE);
+    }
+}
+
+/* What was answered here, and not by the guest, waits for nobody. */
+static void host_seen(void *opaque)
+{
+    Viommu *viommu = opaque;
+
+    counter_add(&viommu->counters.reads, 1);
+    viommu_pages_flush(viommu);
+}
+
+static void host_failed(void *opaque, const char *message)
+{
+    Viommu *viommu = opaque;
+
+    error_report("vIOMMU '%s': %s", viommu->config.id, message);
+    aio_bh_schedule(viommu->pages.work);    /* others may have its turn */
+}
+
+static const FaultPumpOps fault_pump_ops = {
+    .room = host_room,
+    .deliver = host_deliver,
+    .malformed = host_malformed,
+    .seen = host_seen,
+    .failed = host_failed,
+};
+
+/* ---- Its life ---- */
 
 typedef struct QueueStart {
     Viommu *viommu;
@@ -51,7 +183,7 @@ static bool queue_get(Viommu *viommu, GError **error)
         }
         pages->fault_id = queue.id;
         start.pump = fault_pump_new(viommu->config.ctx, &queue,
-                                    &viommu_fault_pump_ops, viommu);
+                                    &fault_pump_ops, viommu);
         aio_wait_bh_oneshot(viommu->config.ctx, queue_start_bh, &start);
     }
     pages->hwpts++;
@@ -103,6 +235,8 @@ void viommu_hwpt_destroy(Viommu *viommu, ViommuHwpt *hwpt)
     }
     *hwpt = (ViommuHwpt){ 0 };
 }
+
+/* ---- Attach and detach ---- */
 
 typedef struct Attach {
     Viommu *viommu;

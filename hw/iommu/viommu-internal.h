@@ -125,6 +125,15 @@ typedef struct ViommuQueue {
 /* Responses of the guest's that the home thread has yet to see. */
 #define PAGE_RESPONSES_MAX 1024
 
+/* Open groups of one vIOMMU. More of them wait, in the kernel or the inbox. */
+#define PAGE_TABLE_GROUPS 8192
+
+/*
+ * Kept free in the table while groups are taken in: a read has no more groups,
+ * and each may need a place for its answer.
+ */
+#define PAGE_TABLE_RESERVE PAGE_GROUP_BATCH
+
 /* A page group response, as a command or descriptor says it. */
 typedef struct PageResponse {
     PageRequestKey key;
@@ -379,13 +388,29 @@ bool viommu_attach(Viommu *viommu, ViommuDevice *device, uint32_t pasid,
 
 /* viommu-pages.c, for the other files of the Viommu. */
 
-extern const FaultPumpOps viommu_fault_pump_ops;    /* opaque: the Viommu */
-
 void viommu_pages_init(Viommu *viommu);
 void viommu_pages_cleanup(Viommu *viommu);
 
 /* Context: any thread registered with RCU; wait-free. */
 void viommu_pages_enqueue(Viommu *viommu, SvaGroup *group);
+
+/*
+ * As PageSinkOps::room(), but 0 too while the table is nearly full; then the
+ * sink was not asked. [iothread]
+ */
+uint32_t viommu_pages_room(Viommu *viommu, uint32_t want)
+    EXCLUDES(&viommu->ring_lock);
+
+/*
+ * Show the guest at most PAGE_GROUP_BATCH groups, for which there is room, and
+ * note what becomes of them. All are counted as raised. [iothread]
+ */
+void viommu_pages_deliver(Viommu *viommu, PageGroup *groups, size_t count)
+    EXCLUDES(&viommu->ring_lock);
+
+/* The vIOMMU's own answer to a group that is in no table. [iothread] */
+void viommu_pages_answer(Viommu *viommu, const PageRequest *request,
+                         uint32_t code);
 
 /* Deliver what the fault pump has read; first of all, always. [iothread] */
 void viommu_pages_settle(Viommu *viommu);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Page requests, all of it on the home thread: in from the host's fault queue
- * and from emulated devices, out to the guest's queue; the guest's answers in,
- * out to the host or the device.
+ * (viommu-fault-queue.c) and from emulated devices, out to the guest's queue;
+ * the guest's answers in, out to the host or the device.
  *
  * Other threads hand over and schedule one bottom half, pages_work(): emulated
  * devices put groups into the inbox (wait-free), vCPUs put responses into an
@@ -14,18 +14,8 @@
 #include "hw/iommu/viommu-internal.h"
 
 #include "base/rcu.h"
-#include "base/report.h"
 
 #include <string.h>
-
-/* Open groups of one vIOMMU. More of them wait, in the kernel or the inbox. */
-#define PAGE_TABLE_GROUPS 8192
-
-/*
- * Kept free in the table while groups are taken in: a read has no more groups,
- * and each may need a place for its answer.
- */
-#define PAGE_TABLE_RESERVE PAGE_GROUP_BATCH
 
 /* Turns in one drain: VT-d's largest ring. Any two move more than a batch. */
 #define DRAIN_TURNS 64
@@ -71,9 +61,8 @@ static const PageRequestOps table_ops = {
     .refused = table_refused,
 };
 
-/* The vIOMMU's own answer to a group that is in no table. */
-static void answer_now(Viommu *viommu, const PageRequest *request,
-                       uint32_t code)
+void viommu_pages_answer(Viommu *viommu, const PageRequest *request,
+                         uint32_t code)
 {
     bool responded = true;
 
@@ -83,7 +72,7 @@ static void answer_now(Viommu *viommu, const PageRequest *request,
     } else {
         responded = page_request_respond(viommu->pages.table, request, code);
     }
-    g_assert(responded);        /* the reserve, see pages_room() */
+    g_assert(responded);        /* the reserve, see viommu_pages_room() */
 }
 
 static void settle(Viommu *viommu, const PageGroup *group)
@@ -97,7 +86,7 @@ static void settle(Viommu *viommu, const PageGroup *group)
         g_assert(open != PAGE_REQUEST_FULL);
         break;
     case PAGE_ANSWERED:
-        answer_now(viommu, &group->request, group->code);
+        viommu_pages_answer(viommu, &group->request, group->code);
         break;
     case PAGE_SILENT:
         counter_add(&viommu->page_counters.markers, 1);
@@ -130,8 +119,7 @@ static bool presentable(const PageGroup *group)
                               : wants_access(group);
 }
 
-/* At most PAGE_GROUP_BATCH groups, for which there is room; all counted. */
-static void deliver(Viommu *viommu, PageGroup *groups, size_t count)
+void viommu_pages_deliver(Viommu *viommu, PageGroup *groups, size_t count)
 {
     size_t good = 0;
 
@@ -142,7 +130,8 @@ static void deliver(Viommu *viommu, PageGroup *groups, size_t count)
             groups[i].outcome = PAGE_SILENT;
             settle(viommu, &groups[i]);
         } else {
-            answer_now(viommu, &groups[i].request, PAGE_RESPONSE_INVALID);
+            viommu_pages_answer(viommu, &groups[i].request,
+                                PAGE_RESPONSE_INVALID);
         }
     }
     if (good > 0) {
@@ -153,139 +142,13 @@ static void deliver(Viommu *viommu, PageGroup *groups, size_t count)
     }
 }
 
-/* As PageSinkOps::room(), but 0 too while the table is nearly full. */
-static uint32_t pages_room(Viommu *viommu, uint32_t want)
+uint32_t viommu_pages_room(Viommu *viommu, uint32_t want)
 {
     if (page_request_room(viommu->pages.table) < 2 * PAGE_TABLE_RESERVE) {
         return 0;               /* until answers come, which have us run */
     }
     return viommu->ops->pages.room(viommu, want);
 }
-
-/* ---- From the host ---- */
-
-/*
- * Not out of turn while devices wait: the room may be theirs, and the sink has
- * noted how much they want. run_host() asks again.
- */
-static uint32_t host_room(void *opaque, uint32_t want)
-{
-    Viommu *viommu = opaque;
-    ViommuPages *pages = &viommu->pages;
-
-    return pages->backlog.first && !pages->host_turn ? 0
-                                                     : pages_room(viommu, want);
-}
-
-/* [RCU] Return: false if the device is not there (any more). */
-static bool host_group(Viommu *viommu, const PgfaultGroup *host,
-                       PageGroup *group)
-{
-    const DeviceEntry *entry =
-        device_map_find_dev(viommu->devices, host->dev_id);
-
-    *group = (PageGroup){
-        .request = {
-            .key = {
-                .virt_id = entry ? entry->virt_id : 0,
-                .pasid = host->pasid_valid ? host->pasid
-                                           : PAGE_REQUEST_NO_PASID,
-                .index = host->grpid & PAGE_GROUP_INDEX_MASK,
-            },
-            .dev_id = host->dev_id,
-            .cookie = host->cookie,
-        },
-        .count = host->count,
-        .host = host,
-    };
-    return entry != NULL;
-}
-
-/* All that wait, if that makes a reserve. Ends: the pump gives up sometime. */
-static void make_reserve(Viommu *viommu, uint32_t reserve)
-{
-    ViommuPages *pages = &viommu->pages;
-
-    while (page_request_room(pages->table) < reserve &&
-           !fault_pump_flush(pages->pump, pages->table)) {
-        continue;
-    }
-}
-
-/*
- * No kernel gives more groups in a read than were asked for. To a host that
- * does, those that find no place are answered: ask again.
- */
-static bool have_places(Viommu *viommu)
-{
-    make_reserve(viommu, 2 * PAGE_TABLE_RESERVE);
-    return page_request_room(viommu->pages.table) >= 2 * PAGE_TABLE_RESERVE;
-}
-
-static void host_deliver(void *opaque, const PgfaultGroup *groups, size_t count)
-{
-    Viommu *viommu = opaque;
-    PageGroup *batch = viommu->pages.batch;
-    const bool places = have_places(viommu);
-    PageGroup group;
-    size_t good = 0;
-
-    counter_add(&viommu->page_counters.raised, count);
-    rcu_section_enter();
-    for (size_t i = 0; i < count; i++) {
-        if (!host_group(viommu, &groups[i], &group)) {
-            answer_now(viommu, &group.request, PAGE_RESPONSE_INVALID);
-        } else if (!places) {
-            answer_now(viommu, &group.request, PAGE_RESPONSE_SUCCESS);
-        } else {
-            batch[good++] = group;
-        }
-    }
-    rcu_section_leave();
-    deliver(viommu, batch, good);
-    make_reserve(viommu, PAGE_TABLE_RESERVE);
-}
-
-static void host_malformed(void *opaque, const PgfaultGroup *group)
-{
-    Viommu *viommu = opaque;
-    PageGroup malformed;
-
-    counter_add(&viommu->counters.malformed, 1);
-    if (group->count > 0) {
-        rcu_section_enter();
-        host_group(viommu, group, &malformed);
-        rcu_section_leave();
-        counter_add(&viommu->page_counters.raised, 1);
-        answer_now(viommu, &malformed.request, PAGE_RESPONSE_INVALID);
-        make_reserve(viommu, PAGE_TABLE_RESERVE);
-    }
-}
-
-/* What was answered here, and not by the guest, waits for nobody. */
-static void host_seen(void *opaque)
-{
-    Viommu *viommu = opaque;
-
-    counter_add(&viommu->counters.reads, 1);
-    viommu_pages_flush(viommu);
-}
-
-static void host_failed(void *opaque, const char *message)
-{
-    Viommu *viommu = opaque;
-
-    error_report("vIOMMU '%s': %s", viommu->config.id, message);
-    aio_bh_schedule(viommu->pages.work);    /* others may have its turn */
-}
-
-const FaultPumpOps viommu_fault_pump_ops = {
-    .room = host_room,
-    .deliver = host_deliver,
-    .malformed = host_malformed,
-    .seen = host_seen,
-    .failed = host_failed,
-};
 
 /* ---- From emulated devices ---- */
 
@@ -376,7 +239,7 @@ static size_t backlog_fill(Viommu *viommu)
 
     while (count < PAGE_GROUP_BATCH && (group = list_pop(&pages->backlog))) {
         if (count == 0) {
-            room = pages_room(viommu, group->count);
+            room = viommu_pages_room(viommu, group->count);
         }
         if (entries + group->count > MIN(room, PAGE_GROUP_BATCH) &&
             (count > 0 || room < group->count)) {
@@ -406,7 +269,7 @@ static Progress run_backlog(Viommu *viommu)
     backlog_take_inbox(viommu);
     count = backlog_fill(viommu);
     if (count > 0) {
-        deliver(viommu, viommu->pages.batch, count);
+        viommu_pages_deliver(viommu, viommu->pages.batch, count);
         return PROGRESS_MOVED;
     }
     return viommu->pages.backlog.first ? PROGRESS_WAITS : PROGRESS_NONE;
