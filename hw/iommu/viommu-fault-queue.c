@@ -163,7 +163,6 @@ static void queue_stop_bh(void *opaque)
     /* No HWPT, no groups: answers that are not written are void. */
     page_request_forget_answers(viommu->pages.table);
     fault_pump_free(g_steal_pointer(&viommu->pages.pump));
-    aio_bh_schedule(viommu->pages.work);    /* others may have its turn */
 }
 
 static bool queue_get(Viommu *viommu, GError **error)

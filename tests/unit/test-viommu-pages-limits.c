@@ -249,7 +249,7 @@ static void test_broken_fd_leaves_answers_to_the_host(void)
 static const HostIommuOps *emul_ops;
 static unsigned bad_groups;     /* in the next read */
 static unsigned bad_refusals;   /* reads to refuse before, with EINVAL */
-static bool bad_malformed;
+static unsigned bad_every;      /* which records are malformed; 0: none */
 
 /* Single-page groups, as many as fit, of a cookie that is not out. */
 static ssize_t bad_read(HostIommu *host, int fd, void *buf, size_t count)
@@ -271,7 +271,7 @@ static ssize_t bad_read(HostIommu *host, int fd, void *buf, size_t count)
         records[i] = (struct iommu_hwpt_pgfault){
             .flags = IOMMU_PGFAULT_FLAGS_LAST_PAGE |
                      IOMMU_PGFAULT_FLAGS_PASID_VALID |
-                     (bad_malformed ? 0x80000000 : 0),
+                     (bad_every && i % bad_every == 0 ? 0x80000000 : 0),
             .dev_id = device->dev_id,
             .pasid = 1000 + i / 512,
             .grpid = i,
@@ -283,7 +283,7 @@ static ssize_t bad_read(HostIommu *host, int fd, void *buf, size_t count)
 }
 
 /* More groups in a read than the table has places for. */
-static void test_flood(bool malformed)
+static void test_flood(unsigned malformed)
 {
     static HostIommuOps bad_ops;
     ViommuPageStats stats;
@@ -296,13 +296,13 @@ static void test_flood(bool malformed)
     m->host->ops = &bad_ops;
     bad_groups = 30000;
     bad_refusals = 60;          /* each: twice as much, or a batch more */
-    bad_malformed = malformed;
+    bad_every = malformed;
     raise_host(1, 1);
     fake_pump(m);
     stats = fake_assert_balanced(m);
     g_assert_cmpuint(stats.raised, >=, 10000);
     g_assert_cmpuint(stats.open, <=, 8192);
-    if (malformed) {
+    if (malformed == 1) {
         g_assert_cmpuint(viommu_get_stats(m->viommu).malformed, ==,
                          stats.raised - 1);
         g_assert_cmpuint(stats.invalid, ==, stats.raised - 1);
@@ -317,12 +317,17 @@ static void test_flood(bool malformed)
 
 static void test_flood_of_groups(void)
 {
-    test_flood(false);
+    test_flood(0);
 }
 
 static void test_flood_of_malformed_records(void)
 {
-    test_flood(true);
+    test_flood(1);
+}
+
+static void test_flood_of_both(void)
+{
+    test_flood(600);
 }
 
 static const Test tests[] = {
@@ -340,6 +345,7 @@ static const Test tests[] = {
       test_broken_fd_leaves_answers_to_the_host },
     { "host/flood-of-groups", test_flood_of_groups },
     { "host/flood-of-malformed-records", test_flood_of_malformed_records },
+    { "host/flood-of-both", test_flood_of_both },
 };
 
 int main(int argc, char **argv)
