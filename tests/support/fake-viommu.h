@@ -188,7 +188,17 @@ void fake_respond(FakeMachine *m, uint32_t rid, uint32_t pasid, uint32_t index,
 /* Take every entry out, answer every group. Return: groups. */
 unsigned fake_serve_all(FakeMachine *m, uint32_t code);
 
-/* Reset, drain: of the model, under the config_lock. */
+/* Reset. */
 void fake_drop_all(FakeMachine *m);
+
+/* ---- Between the files: a device as the model keeps it ---- */
+
+typedef struct FakeModelDevice {
+    ViommuDevice parent;        /* first */
+    GHashTable *hwpts;          /* PASID to ViommuHwpt. [config_lock] */
+} FakeModelDevice;
+
+bool fake_model_attach(Viommu *viommu, ViommuDevice *device, GError **error);
+void fake_model_detach(Viommu *viommu, ViommuDevice *device);
 
 #endif
