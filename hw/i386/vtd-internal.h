@@ -72,6 +72,7 @@ FIELD(RTADDR, TTM, 10, 2)
 FIELD(RTADDR, RTA, 12, 52)
 REG(CCMD, 0x028)
 FIELD(CCMD, CAIG, 59, 2)
+FIELD(CCMD, CIRG, 61, 2)
 FIELD(CCMD, ICC, 63, 1)
 REG(FSTS, 0x034)
 FIELD(FSTS, PFO, 0, 1)
@@ -101,6 +102,9 @@ REG(IEUADDR, 0x0ac)
 REG(IQERCD, 0x0b0)
 FIELD(IQERCD, IQEI, 0, 4)
 REG(IRTA, 0x0b8)
+FIELD(IRTA, S, 0, 4)
+FIELD(IRTA, EIME, 11, 1)
+FIELD(IRTA, IRTA, 12, 52)
 REG(PQH, 0x0c0)
 FIELD(PQH, PQH, 5, 14)
 REG(PQT, 0x0c8)
@@ -119,6 +123,7 @@ REG(PEUADDR, 0x0ec)
 REG(IVA, 0x0f0)
 REG(IOTLB, 0x0f8)
 FIELD(IOTLB, IAIG, 57, 2)
+FIELD(IOTLB, IIRG, 60, 2)
 FIELD(IOTLB, IVT, 63, 1)
 REG(FRCD, 0x220)
 
@@ -230,13 +235,14 @@ typedef struct VtdPrq {
 
 /**
  * struct VtdFlush - one of them
- * @did: domain
- * @pasid: or %PAGE_REQUEST_NO_PASID: all PASIDs of the domain
+ * @did: domain, or %VTD_ALL_DIDS
+ * @pasid: or %PAGE_REQUEST_NO_PASID: all PASIDs of the domain, and those
+ *         without
  * @addr, @npages: of 4 KiB; 0 and UINT64_MAX: everything
  * @leaf: only leaf entries have changed (IH)
  */
 typedef struct VtdFlush {
-    uint16_t did;
+    uint32_t did;
     uint32_t pasid;
     uint64_t addr;
     uint64_t npages;
@@ -381,6 +387,10 @@ void vtd_write_frcd(Vtd *v, unsigned index, unsigned word, uint32_t value)
  * Context: vCPU thread; makes host ioctls, waits for grace periods.
  */
 void vtd_inv_consume(Vtd *v) REQUIRES(&v->parent.config_lock)
+    EXCLUDES(&v->parent.ring_lock);
+
+/* What descriptors have invalidated so far is invalid when this returns. */
+void vtd_inv_complete(Vtd *v) REQUIRES(&v->parent.config_lock)
     EXCLUDES(&v->parent.ring_lock);
 
 /* vtd-tables.c: 9, root to PASID entry. Any thread, no lock needed. */

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The invalidation queue (6.5.2). Descriptors are run one after the other, so
+ * all of 6.5.2's order holds. What they invalidate is collected; a wait
+ * descriptor has it done before it completes.
+ *
+ * IQH passes a descriptor that is valid before it is run, and stays at one that
+ * is not. It is published when software can tell: before a wait completes, and
+ * at the end.
+ */
+#include "hw/i386/vtd-internal.h"
+#include "hw/i386/vtd-inv-desc.h"
+
+#include <inttypes.h>
+
+/* Descriptors read from guest memory at a time. */
+#define INV_CHUNK 128
+
+/**
+ * struct InvRun - descriptors being run
+ * @mode: of the queue
+ * @base, @size: of it, in bytes
+ * @stride: bytes of a descriptor
+ * @head, @tail: offsets; @head is what IQH will say
+ * @device_tlb: device TLB invalidations are not done yet
+ * @chunk, @chunk_count, @chunk_next: read and not yet run
+ */
+typedef struct InvRun {
+    VtdQueueMode mode;
+    uint64_t base;
+    uint32_t size;
+    uint32_t stride;
+    uint32_t head;
+    uint32_t tail;
+    bool device_tlb;
+    uint64_t chunk[INV_CHUNK * 4];
+    uint32_t chunk_count;
+    uint32_t chunk_next;
+} InvRun;
+
+void vtd_inv_complete(Vtd *v)
+{
+    vtd_flush_send(v);
+    if (v->sva_stale) {
+        v->sva_stale = false;
+        viommu_invalidate_sva(&v->parent);
+    }
+}
+
+/* What is for the host goes there first: it is named by the old entries. */
+static void tables_changed(Vtd *v, uint32_t rid, uint32_t did, uint32_t pasid)
+    REQUIRES(&v->parent.config_lock)
+{
+    vtd_flush_send(v);
+    vtd_pasid_changed(v, rid, did, pasid);
+    v->sva_stale = true;
+}
+
+/* FM: bits of the function number that do not count. */
+static void run_context_cache(Vtd *v, const VtdDescriptor *desc)
+    REQUIRES(&v->parent.config_lock)
+{
+    static const uint8_t ignored[] = { 0, 4, 6, 7 };
+    uint32_t sid = FIELD_GET(desc->word[0], CONTEXT_DESC0, SID);
+    uint32_t mask = ignored[FIELD_GET(desc->word[0], CONTEXT_DESC0, FM)];
+
+    if (FIELD_GET(desc->word[0], DESC0, G) != CONTEXT_G_DEVICE) {
+        /* In scalable mode a context entry has no domain. */
+        tables_changed(v, VTD_ALL_RIDS, VTD_ALL_DIDS, VTD_ALL_PASIDS);
+        return;
+    }
+    for (uint32_t function = 0; function < 8; function++) {
+        if (((function ^ sid) & 7 & ~mask) == 0) {
+            tables_changed(v, (sid & ~7u) | function, VTD_ALL_DIDS,
+                           VTD_ALL_PASIDS);
+        }
+    }
+}
+
+static void run_pasid_cache(Vtd *v, const VtdDescriptor *desc)
+    REQUIRES(&v->parent.config_lock)
+{
+    uint32_t did = FIELD_GET(desc->word[0], DESC0, DID);
+    uint32_t pasid = FIELD_GET(desc->word[0], DESC0, PASID);
+
+    switch (FIELD_GET(desc->word[0], DESC0, G)) {
+    case PASID_CACHE_G_PASID:
+        tables_changed(v, VTD_ALL_RIDS, did, pasid);
+        break;
+    case PASID_CACHE_G_DOMAIN:
+        tables_changed(v, VTD_ALL_RIDS, did, VTD_ALL_PASIDS);
+        break;
+    default:
+        tables_changed(v, VTD_ALL_RIDS, VTD_ALL_DIDS, VTD_ALL_PASIDS);
+        break;
+    }
+}
+
+/* ADDR, AM and IH: 2^AM pages, aligned to that. */
+static void flush_pages(VtdFlush *flush, const VtdDescriptor *desc)
+{
+    unsigned am = FIELD_GET(desc->word[1], IOTLB_DESC1, AM);
+
+    flush->leaf = FIELD_GET(desc->word[1], IOTLB_DESC1, IH);
+    if (am < IOTLB_DESC1_ADDR_LENGTH) {
+        flush->addr = desc->word[1] & FIELD_MASK(IOTLB_DESC1, ADDR) &
+                      ~(BIT(12 + am) - 1);
+        flush->npages = BIT(am);
+    }
+}
+
+static void run_iotlb(Vtd *v, const VtdDescriptor *desc)
+    REQUIRES(&v->parent.config_lock)
+{
+    unsigned g = FIELD_GET(desc->word[0], DESC0, G);
+    VtdFlush flush = {
+        .did = g == IOTLB_G_GLOBAL ? VTD_ALL_DIDS
+                                   : FIELD_GET(desc->word[0], DESC0, DID),
+        .pasid = PAGE_REQUEST_NO_PASID,
+        .npages = UINT64_MAX,
+    };
+
+    if (g == IOTLB_G_PAGE) {
+        flush_pages(&flush, desc);
+    }
+    vtd_flush_add(v, &flush);
+    v->sva_stale = true;
+}
+
+static void run_pasid_iotlb(Vtd *v, const VtdDescriptor *desc)
+    REQUIRES(&v->parent.config_lock)
+{
+    VtdFlush flush = {
+        .did = FIELD_GET(desc->word[0], DESC0, DID),
+        .pasid = FIELD_GET(desc->word[0], DESC0, PASID),
+        .npages = UINT64_MAX,
+    };
+
+    if (FIELD_GET(desc->word[0], DESC0, G) == PASID_IOTLB_G_PAGE) {
+        flush_pages(&flush, desc);
+    }
+    vtd_flush_add(v, &flush);
+    v->sva_stale = true;
+}
+
+static void run_page_response(Vtd *v, InvRun *run, const VtdDescriptor *desc)
+    REQUIRES(&v->parent.config_lock)
+{
+    uint64_t word0 = desc->word[0];
+    bool pp = FIELD_GET(word0, PAGE_RESPONSE_DESC0, PP);
+    PageRequestKey key = {
+        .virt_id = FIELD_GET(word0, PAGE_RESPONSE_DESC0, RID),
+        .pasid = pp ? FIELD_GET(word0, DESC0, PASID) : PAGE_REQUEST_NO_PASID,
+        .index = FIELD_GET(desc->word[1], PAGE_RESPONSE_DESC1, PRGI),
+    };
+
+    if (run->device_tlb) {
+        vtd_inv_complete(v);    /* the device must not see those later */
+        run->device_tlb = false;
+    }
+    viommu_respond_page_group(&v->parent, &key,
+                              FIELD_GET(word0, PAGE_RESPONSE_DESC0, RC));
+}
+
+static void publish(Vtd *v, const InvRun *run) EXCLUDES(&v->parent.ring_lock)
+{
+    lock_acquire(&v->parent.ring_lock);
+    v->reg[R_IQH] = run->head;
+    lock_release(&v->parent.ring_lock);
+}
+
+/* FN asks for nothing more: what follows is not run before this is done. */
+static void run_wait(Vtd *v, InvRun *run, const VtdDescriptor *desc)
+    REQUIRES(&v->parent.config_lock)
+{
+    uint64_t address = desc->word[1] & FIELD_MASK(WAIT_DESC1, STATUS_ADDR);
+    uint64_t word0 = desc->word[0];
+
+    vtd_inv_complete(v);
+    run->device_tlb = false;
+    if (FIELD_GET(word0, WAIT_DESC0, PD)) {
+        viommu_drain_page_requests(&v->parent);
+    }
+    publish(v, run);
+    if (FIELD_GET(word0, WAIT_DESC0, SW) &&
+        !guest_mem_write_u32(v->parent.config.mem, address,
+                             FIELD_GET(word0, WAIT_DESC0, STATUS_DATA))) {
+        viommu_warn_once(&v->parent, VTD_WARN_STATUS_WRITE,
+                         "status of a wait descriptor at 0x%" PRIx64
+                         " is not in memory", address);
+    }
+    if (FIELD_GET(word0, WAIT_DESC0, IF)) {
+        lock_acquire(&v->parent.ring_lock);
+        vtd_event_set(v, VTD_EVENT_INVALIDATION, FIELD_MASK(ICS, IWC));
+        lock_release(&v->parent.ring_lock);
+    }
+}
+
+static void run_descriptor(Vtd *v, InvRun *run, const VtdDescriptor *desc)
+    REQUIRES(&v->parent.config_lock)
+{
+    switch (vtd_desc_type(desc)) {
+    case VTD_DESC_CONTEXT_CACHE:
+        run_context_cache(v, desc);
+        break;
+    case VTD_DESC_IOTLB:
+        run_iotlb(v, desc);
+        break;
+    case VTD_DESC_PASID_IOTLB:
+        run_pasid_iotlb(v, desc);
+        break;
+    case VTD_DESC_PASID_CACHE:
+        run_pasid_cache(v, desc);
+        break;
+    case VTD_DESC_DEVICE_TLB:
+    case VTD_DESC_PASID_DEVICE_TLB:
+        /* The host flushes its device TLBs along with IOTLBs. */
+        v->sva_stale = true;
+        run->device_tlb = true;
+        break;
+    case VTD_DESC_IEC:
+        break;                  /* no interrupt remapping: none is cached */
+    case VTD_DESC_WAIT:
+        run_wait(v, run, desc);
+        break;
+    case VTD_DESC_PAGE_RESPONSE:
+        run_page_response(v, run, desc);
+        break;
+    }
+}
+
+/* Read on, as far as is contiguous. Return: false for an abort on the bus. */
+static bool chunk_fetch(Vtd *v, InvRun *run)
+{
+    uint32_t end = run->tail > run->head ? run->tail : run->size;
+    uint32_t count = MIN((end - run->head) / run->stride, INV_CHUNK);
+    uint64_t gpa = run->base + run->head;
+    size_t words = run->stride / 8;
+
+    if (!guest_mem_read_words(v->parent.config.mem, gpa, run->chunk,
+                              count * words)) {
+        count = 1;              /* the first may be in memory none the less */
+        if (!guest_mem_read_words(v->parent.config.mem, gpa, run->chunk,
+                                  words)) {
+            return false;
+        }
+    }
+    run->chunk_count = count;
+    run->chunk_next = 0;
+    return true;
+}
+
+static VtdDescriptor chunk_next(InvRun *run)
+{
+    const uint64_t *word = &run->chunk[run->chunk_next * run->stride / 8];
+    VtdDescriptor desc = { { word[0], word[1] } };
+
+    if (run->mode.wide) {
+        desc.word[2] = word[2];
+        desc.word[3] = word[3];
+    }
+    run->chunk_next++;
+    return desc;
+}
+
+static VtdIqei run_all(Vtd *v, InvRun *run) REQUIRES(&v->parent.config_lock)
+{
+    while (run->head != run->tail) {
+        VtdDescriptor desc;
+        VtdIqei iqei;
+
+        if (run->chunk_next == run->chunk_count && !chunk_fetch(v, run)) {
+            return VTD_IQEI_FETCH;
+        }
+        desc = chunk_next(run);
+        iqei = vtd_desc_check(&run->mode, &desc);
+        if (iqei != VTD_IQEI_NONE) {
+            return iqei;
+        }
+        run->head = (run->head + run->stride) & (run->size - 1);
+        run_descriptor(v, run, &desc);
+    }
+    return VTD_IQEI_NONE;
+}
+
+/* 6.5.2: whether there is anything to run, and from where. */
+static bool run_begin(Vtd *v, InvRun *run) REQUIRES(&v->parent.ring_lock)
+{
+    uint64_t iqa = vtd_reg64(v, R_IQA);
+    /* Relaxed: the config_lock keeps it as it is. */
+    uint64_t root = atomic_load_explicit(&v->root, memory_order_relaxed);
+
+    if (!FIELD_GET(v->reg[R_GSTS], GSTS, QIES) ||
+        FIELD_GET(v->reg[R_FSTS], FSTS, IQE)) {
+        return false;
+    }
+    run->mode = (VtdQueueMode){
+        .ttm = FIELD_GET(root, RTADDR, TTM),
+        .wide = FIELD_GET(iqa, IQA, DW),
+        .page_requests = v->props.svm,
+    };
+    run->base = iqa & FIELD_MASK(IQA, IQA);
+    run->size = UINT32_C(4096) << FIELD_GET(iqa, IQA, QS);
+    run->stride = run->mode.wide ? 32 : 16;
+    /* IQA may have been written since, which it must not. */
+    run->head = v->reg[R_IQH] & (run->size - run->stride);
+    run->tail = v->reg[R_IQT];
+    run->device_tlb = false;
+    run->chunk_count = 0;
+    run->chunk_next = 0;
+    return run->head != run->tail;
+}
+
+/* What is wrong before a descriptor is looked at. */
+static VtdIqei run_check(const InvRun *run)
+{
+    VtdIqei iqei = vtd_queue_mode_check(&run->mode);
+
+    if (iqei != VTD_IQEI_NONE) {
+        return iqei;
+    }
+    if (run->tail % run->stride) {
+        return VTD_IQEI_TAIL_ALIGNMENT;
+    }
+    return run->tail < run->size ? VTD_IQEI_NONE : VTD_IQEI_TAIL_RANGE;
+}
+
+static void warn(Vtd *v, const InvRun *run, VtdIqei iqei)
+{
+    if (iqei == VTD_IQEI_FETCH) {
+        viommu_warn_once(&v->parent, VTD_WARN_IQ_FETCH,
+                         "the invalidation queue at 0x%" PRIx64
+                         " is not in memory", run->base);
+    } else {
+        viommu_warn_once(&v->parent, VTD_WARN_DESCRIPTOR,
+                         "error %u at offset 0x%x of the invalidation queue",
+                         iqei, run->head);
+    }
+}
+
+void vtd_inv_consume(Vtd *v)
+{
+    InvRun run;
+    VtdIqei iqei;
+    bool any;
+
+    lock_acquire(&v->parent.ring_lock);
+    any = run_begin(v, &run);
+    lock_release(&v->parent.ring_lock);
+    if (!any) {
+        return;
+    }
+    iqei = run_check(&run);
+    if (iqei == VTD_IQEI_NONE) {
+        iqei = run_all(v, &run);
+    }
+    lock_acquire(&v->parent.ring_lock);
+    v->reg[R_IQH] = run.head;
+    if (iqei != VTD_IQEI_NONE) {
+        v->reg[R_IQERCD] = FIELD_SET(0, IQERCD, IQEI, iqei);
+        vtd_event_set(v, VTD_EVENT_FAULT, FIELD_MASK(FSTS, IQE));
+    }
+    lock_release(&v->parent.ring_lock);
+    if (iqei != VTD_IQEI_NONE) {
+        warn(v, &run, iqei);
+    }
+}
