@@ -6,56 +6,7 @@
 #include "host/iommufd.h"
 #include "hw/arm/smmuv3-internal.h"
 
-#include <string.h>
-#include <sys/mman.h>
-
-static void sink_raised(CountingSink *counting)
-{
-    if (counting->raised) {
-        counting->raised(counting->opaque);
-    }
-}
-
-static void sink_pulse(IrqSink *sink, unsigned line)
-{
-    CountingSink *counting = caa_container_of(sink, CountingSink, parent);
-
-    atomic_fetch_add(&counting->pulses[line], 1);
-    sink_raised(counting);
-}
-
-static bool sink_message(IrqSink *sink, uint64_t address, uint32_t data)
-{
-    CountingSink *counting = caa_container_of(sink, CountingSink, parent);
-
-    if (address != GUEST_DOORBELL) {
-        atomic_fetch_add(&counting->aborts, 1);
-        return false;
-    }
-    atomic_store(&counting->last_data, data);
-    atomic_fetch_add(&counting->messages, 1);
-    sink_raised(counting);
-    return true;
-}
-
-static const IrqSinkOps sink_ops = {
-    .pulse = sink_pulse,
-    .message = sink_message,
-};
-
-static void map_ram(Fixture *f)
-{
-    GError *error = NULL;
-    GuestMemRegion region = { .gpa = GUEST_RAM, .size = GUEST_RAM_SIZE };
-
-    f->ram = mmap(NULL, GUEST_RAM_SIZE, PROT_READ | PROT_WRITE,
-                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    g_assert_true(f->ram != MAP_FAILED);
-    region.hva = f->ram;
-    f->mem = guest_mem_new();
-    guest_mem_set_regions(f->mem, &region, 1, &error);
-    g_assert_no_error(error);
-}
+G_STATIC_ASSERT((int)SMMUV3_IRQ_COUNT <= COUNTING_SINK_LINES);
 
 Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread)
 {
@@ -64,17 +15,9 @@ Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread)
 
     f->host = emul_new(&error);
     g_assert_no_error(error);
-    if (iothread) {
-        f->iothread = iothread_new("test", NULL, &error);
-        g_assert_no_error(error);
-        f->ctx = aio_context_ref(iothread_get_aio_context(f->iothread));
-    } else {
-        f->ctx = aio_context_new(&error);
-        g_assert_no_error(error);
-        aio_context_bind(f->ctx);
-    }
-    map_ram(f);
-    f->irq.parent.ops = &sink_ops;
+    f->ctx = test_context_new(iothread, &f->iothread);
+    f->ram = guest_ram_new(&f->mem);
+    counting_sink_init(&f->irq);
     f->devices = g_ptr_array_new();
     f->viommu = smmuv3_new(&(ViommuConfig){ .id = "smmu0",
                                             .ctx = f->ctx,
@@ -85,34 +28,9 @@ Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread)
     return f;
 }
 
-static uint32_t plugged_sid(Fixture *f, VfioDevice *device)
-{
-    DeviceEntry *entry;
-    uint32_t sid = UINT32_MAX;
-
-    rcu_section_enter();
-    entry = device_map_find_dev(f->viommu->devices,
-                                vfio_device_get_dev_id(device));
-    if (entry) {
-        sid = entry->virt_id;
-    }
-    rcu_section_leave();
-    return sid;
-}
-
 void fixture_unplug_all(Fixture *f)
 {
-    while (f->devices->len > 0) {
-        VfioDevice *device = f->devices->pdata[0];
-        uint32_t sid = plugged_sid(f, device);
-
-        if (sid != UINT32_MAX) {
-            fixture_unplug(f, device, sid);
-        } else {
-            g_ptr_array_remove_index(f->devices, 0);
-            vfio_device_free(device);
-        }
-    }
+    test_devices_close(f->viommu, f->devices);
 }
 
 void fixture_assert_balanced(Fixture *f, uint64_t skipped)
@@ -132,29 +50,14 @@ void fixture_free(Fixture *f)
     viommu_free(f->viommu);
     g_assert_cmpuint(emul_get_stats(f->host).objects, ==, 0);
     host_iommu_free(f->host);
-    if (!f->iothread) {
-        fixture_pump(f);        /* lets go of what was deleted */
-    }
-    aio_context_unref(f->ctx);
-    if (f->iothread) {
-        iothread_stop(f->iothread);
-    }
-    guest_mem_free(f->mem);
-    munmap(f->ram, GUEST_RAM_SIZE);
+    test_context_free(f->ctx, f->iothread);
+    guest_ram_free(f->ram, f->mem);
     g_free(f);
 }
 
 VfioDevice *fixture_open_device(Fixture *f)
 {
-    g_autofree char *name = g_strdup_printf("dev%u", f->devices->len);
-    GError *error = NULL;
-    VfioDevice *device;
-
-    device = vfio_device_bind(f->host, emul_device_open(f->host), name,
-                              &error);
-    g_assert_no_error(error);
-    g_ptr_array_add(f->devices, device);
-    return device;
+    return test_device_open(f->host, EMUL_IOMMU_SMMUV3, f->devices);
 }
 
 VfioDevice *fixture_plug(Fixture *f, uint32_t sid)
@@ -236,9 +139,7 @@ FixturePlace fixture_place(Fixture *f, uint32_t sid)
 
 void fixture_pump(Fixture *f)
 {
-    while (aio_poll(f->ctx, false)) {
-        continue;
-    }
+    test_context_pump(f->ctx);
 }
 
 uint32_t guest_read(Fixture *f, uint64_t offset)
@@ -406,39 +307,4 @@ bool guest_consume_ppr(Fixture *f, uint64_t ppr[2])
                 (cons & FIELD_MASK(PRIQ_CONS, OVACKFLG)) |
                     guest_ring_advance(&ring, cons, 1));
     return true;
-}
-
-/* What the tests of one program run between. */
-static void (*main_setup)(void);
-static void (*main_teardown)(void);
-
-static void main_run(gconstpointer data)
-{
-    const FixtureTest *test = data;
-
-    main_setup();
-    test->func();
-    main_teardown();
-    message_log_stop();
-}
-
-int fixture_main(int argc, char **argv, const char *prefix,
-                 const FixtureTest *tests, size_t count,
-                 void (*setup)(void), void (*teardown)(void))
-{
-    int ret;
-
-    g_test_init(&argc, &argv, NULL);
-    rcu_register_thread();
-    main_setup = setup;
-    main_teardown = teardown;
-    for (size_t i = 0; i < count; i++) {
-        g_autofree char *path = g_strdup_printf("%s/%s", prefix,
-                                                tests[i].path);
-
-        g_test_add_data_func(path, &tests[i], main_run);
-    }
-    ret = g_test_run();
-    rcu_unregister_thread();
-    return ret;
 }

@@ -5,37 +5,19 @@
  *
  * Threads: without an IOThread the test's own thread is home of the context,
  *          so every step is the test's: fixture_pump() runs what is due.
- * Locks:   the sink's counters are atomics.
+ * Locks:   none.
  */
 #ifndef TESTS_SUPPORT_FIXTURE_H
 #define TESTS_SUPPORT_FIXTURE_H
 
-#include "host/emul.h"
+#include "fixture-parts.h"
 #include "hw/arm/smmuv3.h"
-#include "iothread/iothread.h"
-#include "message-log.h"
 
-#include <stdatomic.h>
-
-/* Guest physical layout: RAM, and queues and tables in it. */
-#define GUEST_RAM UINT64_C(0x40000000)
-#define GUEST_RAM_SIZE (4 * 1024 * 1024)
+/* Guest physical layout: queues and tables in RAM. */
 #define GUEST_CMDQ (GUEST_RAM + 0x010000)
 #define GUEST_STRTAB (GUEST_RAM + 0x080000)     /* linear, 256 STEs */
 #define GUEST_EVENTQ (GUEST_RAM + 0x100000)     /* room for 2^14 records */
 #define GUEST_PRIQ (GUEST_RAM + 0x200000)       /* room for 2^16 requests */
-#define GUEST_NOWHERE UINT64_C(0x20000000)      /* not memory */
-#define GUEST_DOORBELL UINT64_C(0x08020040)     /* where messages arrive */
-
-typedef struct CountingSink {
-    IrqSink parent;
-    atomic_uint pulses[SMMUV3_IRQ_COUNT];
-    atomic_uint messages;
-    atomic_uint aborts;         /* messages to where nothing is */
-    _Atomic uint32_t last_data;
-    void (*raised)(void *opaque);   /* per interrupt, under the ring_lock */
-    void *opaque;
-} CountingSink;
 
 typedef struct Fixture {
     HostIommu *host;
@@ -152,18 +134,5 @@ bool guest_consume(Fixture *f, uint64_t event[4]);
 
 /* The same of the PRI queue. */
 bool guest_consume_ppr(Fixture *f, uint64_t ppr[2]);
-
-typedef struct FixtureTest {
-    void (*func)(void);
-    const char *path;           /* below the prefix */
-} FixtureTest;
-
-/*
- * main() of a test program: each test between @setup and @teardown, which stop
- * the message log if it was started.
- */
-int fixture_main(int argc, char **argv, const char *prefix,
-                 const FixtureTest *tests, size_t count,
-                 void (*setup)(void), void (*teardown)(void));
 
 #endif
