@@ -171,7 +171,7 @@ void vtd_reset(Viommu *viommu)
     lock_acquire(&v->parent.ring_lock);
     vtd_regs_reset(v);
     set_root(v, 0);
-    resume = vtd_prq_has_room_now(v);
+    resume = v->props.svm && vtd_prq_has_room_now(v);
     lock_release(&v->parent.ring_lock);
     if (resume) {
         viommu_resume_page_requests(viommu);

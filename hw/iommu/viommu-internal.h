@@ -185,7 +185,10 @@ typedef struct ViommuPages {
     AioBH *work;
 } ViommuPages;
 
-/* [iothread] writes, anybody reads. */
+/*
+ * [iothread] writes, anybody reads; but VT-d's @interrupts [ring_lock], since
+ * a vCPU that unmasks the event sends the message too.
+ */
 typedef struct ViommuPageCounters {
     Counter raised;
     Counter answered;
