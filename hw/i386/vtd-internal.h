@@ -318,6 +318,9 @@ static inline void vtd_set_reg64(Vtd *v, unsigned r, uint64_t value)
 uint64_t vtd_mmio_read(Viommu *viommu, uint64_t offset, unsigned size);
 void vtd_mmio_write(Viommu *viommu, uint64_t offset, unsigned size,
                     uint64_t value);
+
+/* The ID registers, before anybody else knows of @v; then the others. */
+void vtd_regs_init(Vtd *v);
 void vtd_regs_reset(Vtd *v) REQUIRES(&v->parent.ring_lock);
 
 /* vtd-control.c: the registers whose writes do more than store */

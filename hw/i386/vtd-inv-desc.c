@@ -76,6 +76,7 @@ static const DescriptorInfo descriptors[] = {
           FIELD_MASK(PASID_DEVICE_TLB_DESC1, GI) |
           FIELD_MASK(PASID_DEVICE_TLB_DESC1, S) |
           FIELD_MASK(PASID_DEVICE_TLB_DESC1, ADDR) },
+        .legacy = false,
     },
     [VTD_DESC_PAGE_RESPONSE] = {
         { TYPE_MASK | FIELD_MASK(PAGE_RESPONSE_DESC0, PP) |

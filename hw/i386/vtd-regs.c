@@ -151,7 +151,9 @@ static void store_locked(Vtd *v, const RegisterInfo *info, uint64_t offset,
     uint32_t writable =
         info ? info->writable >> 8 * (offset - info->offset) : 0;
 
-    *word = (*word & ~writable) | (value & writable);
+    if (writable) {             /* the others may be [const] */
+        *word = (*word & ~writable) | (value & writable);
+    }
 }
 
 static void write_word_locked(Vtd *v, const RegisterInfo *info,
@@ -274,12 +276,17 @@ static uint64_t extended_capabilities(const VtdProperties *props)
            FIELD_SET(0, ECAP, SMS, props->svm);
 }
 
-void vtd_regs_reset(Vtd *v)
+void vtd_regs_init(Vtd *v)
 {
-    memset(v->reg, 0, sizeof(v->reg));
     v->reg[R_VER] = VTD_VERSION;
     vtd_set_reg64(v, R_CAP, capabilities(&v->props));
     vtd_set_reg64(v, R_ECAP, extended_capabilities(&v->props));
+}
+
+/* ID registers stay as they are: they are read without a lock. */
+void vtd_regs_reset(Vtd *v)
+{
+    memset(&v->reg[R_GCMD], 0, 4 * (VTD_REG_WORDS - R_GCMD));
     v->reg[R_FECTL] = FIELD_MASK(ECTL, IM);
     v->reg[R_IECTL] = FIELD_MASK(ECTL, IM);
     v->reg[R_PECTL] = v->props.svm ? FIELD_MASK(ECTL, IM) : 0;

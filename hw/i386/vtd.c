@@ -79,6 +79,7 @@ Viommu *vtd_new(const ViommuConfig *config, const VtdProperties *properties,
     v = g_new0(Vtd, 1);
     v->props = props;           /* for has_pages() */
     viommu_init(&v->parent, &vtd_ops, config);
+    vtd_regs_init(v);
     lock_acquire(&v->parent.ring_lock);
     vtd_regs_reset(v);
     lock_release(&v->parent.ring_lock);
