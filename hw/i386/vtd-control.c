@@ -162,6 +162,11 @@ void vtd_write_fsts(Vtd *v, uint32_t value)
     }
 }
 
+/*
+ * The root table first: page requests that come now find none. Those that were
+ * found to be good before are written to the old queue, and end with it, before
+ * the registers forget where that is.
+ */
 void vtd_reset(Viommu *viommu)
 {
     Vtd *v = vtd_from(viommu);
@@ -169,14 +174,15 @@ void vtd_reset(Viommu *viommu)
 
     lock_assert_held(&v->parent.config_lock);
     lock_acquire(&v->parent.ring_lock);
-    vtd_regs_reset(v);
     set_root(v, 0);
+    lock_release(&v->parent.ring_lock);
+    viommu_drop_page_requests(viommu);
+    lock_acquire(&v->parent.ring_lock);
+    vtd_regs_reset(v);
     resume = v->props.svm && vtd_prq_has_room_now(v);
     lock_release(&v->parent.ring_lock);
     if (resume) {
         viommu_resume_page_requests(viommu);
     }
-    /* Requests from now on meet the reset state; those before end here. */
-    viommu_drop_page_requests(viommu);
     invalidate_all(v);
 }
