@@ -184,7 +184,7 @@ static void test_descriptors_of_linux(void)
         { 0x1 | 3 << 4 | 7 << 16 | UINT64_C(0x0810) << 32, 0 },
         { 0x2 | 1 << 4 | BIT(6) | BIT(7), 0 },          /* DR, DW */
         { 0x2 | 3 << 4 | 7 << 16, 0x7f0000000000 | BIT(6) | 9 },
-        { 0x3 | 31 << 16 | UINT64_C(0x0810) << 32, 0x7fffffffffffffff & ~0xffe },
+        { 0x3 | 31 << 16 | UINT64_C(0x0810) << 32, 0x7ffffffffffff001 },
         { 0x6 | 2 << 4 | 7 << 16 | UINT64_C(0x12345) << 32, 0 },
         { 0x6 | 3 << 4 | 7 << 16 | UINT64_C(0x12345) << 32,
           0x7f0000000000 | 36 },                        /* AM above MAMV */

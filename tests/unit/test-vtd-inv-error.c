@@ -363,6 +363,9 @@ static void test_fetch_across_the_end_of_memory(void)
                               (uint64_t[4]){ VTD_GUEST_WAIT0,
                                              VTD_GUEST_STATUS }, 4);
     }
+    /* So that the next chunk is in memory for a part only. */
+    vtd_guest_write32(f, A_IQT, 5 * 32);
+    g_assert_cmphex(vtd_guest_read64(f, A_IQH), ==, 5 * 32);
     vtd_guest_write32(f, A_IQT, 4096 + 64);
     assert_error(4096, VTD_IQEI_FETCH);
     g_assert_cmpuint(vtd_guest_status(f), ==, VTD_GUEST_DONE);
