@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Registers whose writes change more than themselves: GCMD, IQT and FSTS. They
- * take the config_lock, change registers under the ring_lock, and act on host
- * objects without it. GSTS shows a command when all of its work is done.
+ * Registers whose writes change more than themselves: GCMD, IQT and, when it
+ * restarts the queue, FSTS. They take the config_lock, change registers under
+ * the ring_lock, and act on host objects without it. GSTS shows a command when
+ * all of its work is done.
  */
 #include "hw/i386/vtd-internal.h"
 
@@ -13,11 +14,10 @@
 G_STATIC_ASSERT((int)GCMD_TE_SHIFT == (int)GSTS_TES_SHIFT);
 G_STATIC_ASSERT((int)GCMD_QIE_SHIFT == (int)GSTS_QIES_SHIFT);
 
-static void set_status(Vtd *v, uint32_t clear, uint32_t set)
-    EXCLUDES(&v->parent.ring_lock)
+static void set_status(Vtd *v, uint32_t bits) EXCLUDES(&v->parent.ring_lock)
 {
     lock_acquire(&v->parent.ring_lock);
-    v->reg[R_GSTS] = (v->reg[R_GSTS] & ~clear) | set;
+    v->reg[R_GSTS] |= bits;
     lock_release(&v->parent.ring_lock);
 }
 
@@ -58,7 +58,7 @@ static void set_root_table(Vtd *v) REQUIRES(&v->parent.config_lock)
                     (get_root(v) & FIELD_MASK(ROOT, TES)));
     lock_release(&v->parent.ring_lock);
     invalidate_all(v);
-    set_status(v, 0, FIELD_MASK(GSTS, RTPS));
+    set_status(v, FIELD_MASK(GSTS, RTPS));
 }
 
 static void set_translation(Vtd *v, bool on) REQUIRES(&v->parent.config_lock)
@@ -77,7 +77,7 @@ static void set_translation(Vtd *v, bool on) REQUIRES(&v->parent.config_lock)
 
 static void enable_queue(Vtd *v) REQUIRES(&v->parent.config_lock)
 {
-    set_status(v, 0, FIELD_MASK(GSTS, QIES));
+    set_status(v, FIELD_MASK(GSTS, QIES));
     vtd_inv_consume(v);         /* the tail may have been written before */
 }
 
@@ -118,7 +118,7 @@ void vtd_write_gcmd(Vtd *v, uint32_t value)
         set_root_table(v);
     }
     if (FIELD_GET(value, GCMD, SIRTP)) {
-        set_status(v, 0, FIELD_MASK(GSTS, IRTPS));
+        set_status(v, FIELD_MASK(GSTS, IRTPS));
     }
     if (changed & GCMD_TE) {
         set_translation(v, value & GCMD_TE);
