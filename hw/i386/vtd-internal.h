@@ -51,6 +51,7 @@ FIELD(ECAP, SMTS, 43, 1)
 FIELD(ECAP, FSTS, 47, 1)
 FIELD(ECAP, SMPWCS, 48, 1)
 FIELD(ECAP, RPS, 49, 1)
+FIELD(ECAP, ADMS, 52, 1)
 FIELD(ECAP, SMS, 58, 1)
 REG(GCMD, 0x018)
 FIELD(GCMD, CFI, 23, 1)
@@ -142,6 +143,8 @@ enum { TTM_LEGACY, TTM_SCALABLE, TTM_RESERVED, TTM_ABORT };
 /* Fixed by this model: domain ids of 16 bits, 48-bit first-stage addresses. */
 #define VTD_DID_BITS 16
 #define VTD_RID_BITS 16
+/* HAW: physical addresses in the tables have no bits from here on. */
+#define VTD_ADDRESS_BITS 52
 
 /* What the operator is told once: viommu_warn_once(). */
 enum {
@@ -278,11 +281,13 @@ FIELD(ROOT, TES, 0, 1)
 /**
  * struct VtdAttachment - a device's use of one PASID, or of none, on the host
  * @did: of its PASID entry
+ * @pasid: the entry's: RID_PASID for the device without PASID
  * @hwpt: first-stage; {0} if pass-through
  * @s1: what @hwpt was made from
  */
 typedef struct VtdAttachment {
     uint16_t did;
+    uint32_t pasid;
     ViommuHwpt hwpt;
     struct iommu_hwpt_vtd_s1 s1;
 } VtdAttachment;
@@ -290,7 +295,8 @@ typedef struct VtdAttachment {
 /**
  * struct VtdDevice - one device
  * @pasids: PASID to VtdAttachment, attached on the host. [config_lock]
- *          %PAGE_REQUEST_NO_PASID: the device without PASID
+ *          %PAGE_REQUEST_NO_PASID: the device without PASID. NULL: the device
+ *          is emulated
  */
 typedef struct VtdDevice {
     ViommuDevice parent;        /* first */
@@ -403,7 +409,7 @@ void vtd_inv_complete(Vtd *v) REQUIRES(&v->parent.config_lock)
  * @context: words of the context entry
  * @entry: words of the PASID entry
  * @pasid: the one that was looked up: RID_PASID, if the request had none
- * @fpd: the fault is qualified and not to be reported
+ * @fpd: an entry on the way says that qualified faults are not reported
  */
 typedef struct VtdWalk {
     uint64_t context[4];
@@ -412,17 +418,38 @@ typedef struct VtdWalk {
     bool fpd;
 } VtdWalk;
 
+/* Whose rules of the context entry apply. */
+typedef enum VtdRequest {
+    VTD_REQUEST_UNTRANSLATED,
+    VTD_REQUEST_TRANSLATION,    /* 44h: DTE */
+    VTD_REQUEST_PAGE,           /* 32h, 47h: PRE */
+} VtdRequest;
+
 /**
  * vtd_walk() - find the PASID entry that a request goes by
  * @pasid: or %PAGE_REQUEST_NO_PASID
- * @page_request: apply the rules for page requests (47h), else those for
- *                translation requests (44h)
  * @walk: out: as far as the walk came
  *
  * Return: %VTD_OK if the entry is usable, else the fault reason.
  */
-VtdReason vtd_walk(Vtd *v, uint16_t rid, uint32_t pasid, bool page_request,
+VtdReason vtd_walk(Vtd *v, uint16_t rid, uint32_t pasid, VtdRequest request,
                    VtdWalk *walk);
+
+/**
+ * vtd_rid_pasid() - the PASID that the device itself goes by
+ *
+ * Return: false if its context entry is not usable.
+ */
+bool vtd_rid_pasid(Vtd *v, uint16_t rid, uint32_t *pasid);
+
+/**
+ * vtd_next_pasid() - find the next PASID whose entry is present
+ * @pasid: in: where to begin; out: the one found. The device itself, RID_PASID,
+ *         is one of them.
+ *
+ * Return: false if there is none up to the model's PASID width.
+ */
+bool vtd_next_pasid(Vtd *v, uint16_t rid, uint32_t *pasid);
 
 /* vtd-pasid.c: PASID entries to HWPTs. ViommuOps, and: */
 
