@@ -1,6 +1,399 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the guest's PASID entries to the HWPTs that the host's devices and their
+ * PASIDs are attached to. A first-stage entry gets a nested HWPT of its own, a
+ * pass-through entry the nest parent, anything else nothing at all.
+ *
+ * VtdDevice::pasids is what the host has; the tables are what the guest wants.
+ * All changes are one function, pasid_sync(), which makes the one like the
+ * other for one PASID. HWPTs are made here, on the vCPU's thread; what ends
+ * page requests runs on the home thread (viommu_attach()).
+ */
 #include "hw/i386/vtd-internal.h"
 
+#include "base/error.h"
+#include "base/report.h"
+#include "host/iommufd.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* 11.4: what no guest of this model sees. */
+FIELD(HOST_ECAP, NEST, 26, 1)
+
+/**
+ * struct PasidTarget - where a PASID is to be
+ * @did, @pasid, @s1: as in VtdAttachment
+ * @faults: with the fault queue
+ */
+typedef struct PasidTarget {
+    enum { TARGET_NONE, TARGET_PARENT, TARGET_FIRST_STAGE } kind;
+    uint16_t did;
+    uint32_t pasid;
+    struct iommu_hwpt_vtd_s1 s1;
+    bool faults;
+} PasidTarget;
+
+static VtdDevice *device_from(ViommuDevice *device)
+{
+    return (VtdDevice *)device;
+}
+
+/* ---- What the guest wants ---- */
+
+/* Not present is the guest's way to say no; the rest is a mistake. */
+static bool reason_is_mistake(VtdReason reason)
+{
+    switch (reason) {
+    case VTD_OK:
+    case VTD_FR_RTADDR:
+    case VTD_FR_PASID_LEGACY:
+    case VTD_FR_ABORT_DMA:
+    case VTD_FR_ROOT_P:
+    case VTD_FR_CONTEXT_P:
+    case VTD_FR_PASIDE:
+    case VTD_FR_PASID_RANGE:
+    case VTD_FR_PASID_IS_RID_PASID:
+    case VTD_FR_DIR_P:
+    case VTD_FR_PASID_P:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* What the host's driver takes of an entry. */
+static struct iommu_hwpt_vtd_s1 make_s1(const uint64_t *entry)
+{
+    return (struct iommu_hwpt_vtd_s1){
+        .flags = (FIELD_GET(entry[2], PASID2, SRE) ? IOMMU_VTD_S1_SRE : 0) |
+                 (FIELD_GET(entry[2], PASID2, EAFE) ? IOMMU_VTD_S1_EAFE : 0) |
+                 (FIELD_GET(entry[2], PASID2, WPE) ? IOMMU_VTD_S1_WPE : 0),
+        .pgtbl_addr = entry[2] & FIELD_MASK(PASID2, FSPTPTR),
+        .addr_width = 48,       /* FSPM 0: vtd_walk() lets no other through */
+    };
+}
+
+static PasidTarget target_from_tables(Vtd *v, uint16_t rid, uint32_t pasid)
+{
+    PasidTarget target = { .kind = TARGET_NONE };
+    VtdReason reason;
+    VtdWalk walk;
+
+    reason = vtd_walk(v, rid, pasid, VTD_REQUEST_UNTRANSLATED, &walk);
+    if (reason != VTD_OK) {
+        if (reason_is_mistake(reason)) {
+            viommu_warn_once(&v->parent, VTD_WARN_PASID_ENTRY,
+                             "the tables give RID 0x%x no PASID entry that is "
+                             "of use: fault reason 0x%x", rid, reason);
+        }
+        return target;
+    }
+    target.did = FIELD_GET(walk.entry[1], PASID1, DID);
+    target.pasid = walk.pasid;
+    if (FIELD_GET(walk.entry[0], PASID0, PGTT) == PGTT_PASS_THROUGH) {
+        target.kind = TARGET_PARENT;
+    } else {
+        target.kind = TARGET_FIRST_STAGE;
+        target.s1 = make_s1(walk.entry);
+        target.faults = FIELD_GET(walk.context[0], CONTEXT0, PRE);
+    }
+    return target;
+}
+
+/* Without TES, requests without PASID pass, and none with one. */
+static PasidTarget pasid_target(Vtd *v, uint16_t rid, uint32_t pasid)
+    REQUIRES(&v->parent.config_lock)
+{
+    /* Relaxed: the config_lock keeps it as it is. */
+    uint64_t root = atomic_load_explicit(&v->root, memory_order_relaxed);
+
+    if (!FIELD_GET(root, ROOT, TES)) {
+        return (PasidTarget){
+            .kind = pasid == PAGE_REQUEST_NO_PASID ? TARGET_PARENT
+                                                   : TARGET_NONE,
+        };
+    }
+    if (pasid != PAGE_REQUEST_NO_PASID && pasid >> v->props.pasid_bits) {
+        return (PasidTarget){ .kind = TARGET_NONE };
+    }
+    return target_from_tables(v, rid, pasid);
+}
+
+/* ---- What the host has ---- */
+
+static VtdAttachment *attachment_find(const VtdDevice *d, uint32_t pasid)
+{
+    return g_hash_table_lookup(d->pasids, GUINT_TO_POINTER(pasid));
+}
+
+/* Is @target what the host has already? The DID is no matter of its. */
+static bool is_attached(const VtdAttachment *attachment,
+                        const PasidTarget *target)
+{
+    if (!attachment || target->kind == TARGET_NONE) {
+        return !attachment && target->kind == TARGET_NONE;
+    }
+    if (target->kind == TARGET_PARENT) {
+        return attachment->hwpt.id == 0;
+    }
+    return attachment->hwpt.id != 0 &&
+           attachment->hwpt.faults == target->faults &&
+           memcmp(&attachment->s1, &target->s1, sizeof(target->s1)) == 0;
+}
+
+/* The PASID is on another HWPT now, or on none: its old one goes. */
+static void attachment_drop(Vtd *v, VtdDevice *d, uint32_t pasid)
+    REQUIRES(&v->parent.config_lock)
+{
+    VtdAttachment *attachment = attachment_find(d, pasid);
+
+    if (attachment) {
+        viommu_hwpt_destroy(&v->parent, &attachment->hwpt);
+        g_hash_table_remove(d->pasids, GUINT_TO_POINTER(pasid));
+    }
+}
+
+static void pasid_detach(Vtd *v, VtdDevice *d, uint32_t pasid)
+    REQUIRES(&v->parent.config_lock)
+{
+    GError *error = NULL;
+
+    if (!attachment_find(d, pasid)) {
+        return;
+    }
+    if (!viommu_attach(&v->parent, &d->parent, pasid, 0, &error)) {
+        error_report_err(error);
+    }
+    attachment_drop(v, d, pasid);
+}
+
+static bool hwpt_alloc(Vtd *v, VtdDevice *d, const PasidTarget *target,
+                       ViommuHwpt *out, GError **error)
+    REQUIRES(&v->parent.config_lock)
+{
+    const IommufdHwpt hwpt = {
+        .dev_id = d->parent.entry.dev_id,
+        .pt_id = v->parent.host.parent_hwpt_id,
+        .flags = IOMMU_HWPT_ALLOC_PASID,
+        .data_type = IOMMU_HWPT_DATA_VTD_S1,
+        .data_len = sizeof(target->s1),
+        .data = &target->s1,
+    };
+
+    *out = (ViommuHwpt){ 0 };
+    return target->kind == TARGET_PARENT ||
+           viommu_hwpt_alloc(&v->parent, &hwpt, target->faults, out, error);
+}
+
+/*
+ * Make the new HWPT, move there, destroy the old one.
+ * Return: false and @error set; the PASID is detached then.
+ */
+static bool pasid_attach(Vtd *v, VtdDevice *d, uint32_t pasid,
+                         const PasidTarget *target, GError **error)
+    REQUIRES(&v->parent.config_lock)
+{
+    VtdAttachment *attachment;
+    ViommuHwpt hwpt;
+    uint32_t pt_id;
+
+    if (!hwpt_alloc(v, d, target, &hwpt, error)) {
+        pasid_detach(v, d, pasid);
+        return false;
+    }
+    pt_id = hwpt.id != 0 ? hwpt.id : v->parent.host.parent_hwpt_id;
+    if (!viommu_attach(&v->parent, &d->parent, pasid, pt_id, error)) {
+        attachment_drop(v, d, pasid);
+        viommu_hwpt_destroy(&v->parent, &hwpt);
+        return false;
+    }
+    attachment_drop(v, d, pasid);
+    attachment = g_new(VtdAttachment, 1);
+    *attachment = (VtdAttachment){
+        .did = target->did, .pasid = target->pasid, .hwpt = hwpt,
+        .s1 = target->s1,
+    };
+    g_hash_table_insert(d->pasids, GUINT_TO_POINTER(pasid), attachment);
+    return true;
+}
+
+/*
+ * Make the host have what the tables say of one PASID, if domain @did has to do
+ * with it. Return: false and @error set; the PASID is detached then.
+ */
+static bool pasid_sync(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid,
+                       GError **error) REQUIRES(&v->parent.config_lock)
+{
+    VtdAttachment *attachment = attachment_find(d, pasid);
+    PasidTarget target = pasid_target(v, d->parent.entry.virt_id, pasid);
+
+    if (did != VTD_ALL_DIDS && !(attachment && attachment->did == did) &&
+        !(target.kind != TARGET_NONE && target.did == did)) {
+        return true;
+    }
+    if (is_attached(attachment, &target)) {
+        if (attachment) {
+            attachment->did = target.did;
+            attachment->pasid = target.pasid;
+        }
+        return true;
+    }
+    if (target.kind == TARGET_NONE) {
+        pasid_detach(v, d, pasid);
+        return true;
+    }
+    return pasid_attach(v, d, pasid, &target, error);
+}
+
+/* ---- Which PASIDs of which devices ---- */
+
+/* As pasid_sync(), but it is the operator who hears of errors. */
+static void pasid_sync_report(Vtd *v, VtdDevice *d, uint32_t did,
+                              uint32_t pasid)
+    REQUIRES(&v->parent.config_lock)
+{
+    GError *error = NULL;
+
+    if (pasid_sync(v, d, did, pasid, &error)) {
+        return;
+    }
+    if (pasid == PAGE_REQUEST_NO_PASID) {
+        error_report("vIOMMU '%s', RID 0x%x: %s; it is detached",
+                     v->parent.config.id, d->parent.entry.virt_id,
+                     error->message);
+    } else {
+        error_report("vIOMMU '%s', RID 0x%x, PASID %u: %s; it is detached",
+                     v->parent.config.id, d->parent.entry.virt_id, pasid,
+                     error->message);
+    }
+    g_error_free(error);
+}
+
+/* Return: what @d has on the host, uint32_t each. */
+static GArray *attached_pasids(const VtdDevice *d)
+{
+    GArray *pasids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    GHashTableIter iter;
+    gpointer key;
+
+    g_hash_table_iter_init(&iter, d->pasids);
+    while (g_hash_table_iter_next(&iter, &key, NULL)) {
+        uint32_t pasid = GPOINTER_TO_UINT(key);
+
+        g_array_append_val(pasids, pasid);
+    }
+    return pasids;
+}
+
+/* Return: what @d has on the host or in the tables, uint32_t each. */
+static GArray *all_pasids(Vtd *v, const VtdDevice *d)
+    REQUIRES(&v->parent.config_lock)
+{
+    GArray *pasids = attached_pasids(d);
+    uint32_t pasid = PAGE_REQUEST_NO_PASID;
+
+    if (!attachment_find(d, pasid)) {
+        g_array_append_val(pasids, pasid);
+    }
+    for (pasid = 0; vtd_next_pasid(v, d->parent.entry.virt_id, &pasid);
+         pasid++) {
+        if (!attachment_find(d, pasid)) {
+            g_array_append_val(pasids, pasid);
+        }
+    }
+    return pasids;
+}
+
+/* Is @pasid that of the device itself, by the tables or on the host? */
+static bool is_rid_pasid(Vtd *v, const VtdDevice *d, uint32_t pasid)
+    REQUIRES(&v->parent.config_lock)
+{
+    const VtdAttachment *attachment =
+        attachment_find(d, PAGE_REQUEST_NO_PASID);
+    uint32_t rid_pasid;
+
+    return (attachment && attachment->pasid == pasid) ||
+           (vtd_rid_pasid(v, d->parent.entry.virt_id, &rid_pasid) &&
+            rid_pasid == pasid);
+}
+
+static void device_changed(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid)
+    REQUIRES(&v->parent.config_lock)
+{
+    g_autoptr(GArray) pasids = NULL;
+
+    if (pasid != VTD_ALL_PASIDS) {
+        if (is_rid_pasid(v, d, pasid)) {
+            pasid_sync_report(v, d, did, PAGE_REQUEST_NO_PASID);
+        }
+        pasid_sync_report(v, d, did, pasid);
+        return;
+    }
+    pasids = all_pasids(v, d);
+    for (guint i = 0; i < pasids->len; i++) {
+        pasid_sync_report(v, d, did, g_array_index(pasids, uint32_t, i));
+    }
+}
+
+void vtd_pasid_changed(Vtd *v, uint32_t rid, uint32_t did, uint32_t pasid)
+{
+    DeviceEntry *entry;
+    size_t cursor = 0;
+
+    /* The config_lock keeps the map as it is. */
+    while ((entry = device_map_next(v->parent.devices, &cursor))) {
+        VtdDevice *d = device_from(
+            caa_container_of(entry, ViommuDevice, entry));
+
+        /* An emulated device has none: it walks the tables itself. */
+        if (d->pasids && (rid == VTD_ALL_RIDS || rid == entry->virt_id)) {
+            device_changed(v, d, did, pasid);
+        }
+    }
+}
+
+/* ---- Hot plug ---- */
+
+static bool check_field(const char *name, uint64_t host, uint64_t model,
+                        GError **error)
+{
+    if (host < model) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
+                    "%s of the host's VT-d unit is %u, "
+                    "the guest's needs %u or more", name, (unsigned)host,
+                    (unsigned)model);
+        return false;
+    }
+    return true;
+}
+
+/* What the guest is shown, the host must be able to do. */
+static bool check_host(Vtd *v, VfioDevice *vfio, GError **error)
+    REQUIRES(&v->parent.config_lock)
+{
+    const VtdProperties *props = &v->props;
+    struct iommu_hw_info_vtd info;
+
+    if (!iommufd_hw_info_vtd(v->parent.host.iommu,
+                             vfio_device_get_dev_id(vfio), &info, error)) {
+        return false;
+    }
+    return check_field("ECAP.NEST",
+                       FIELD_GET(info.ecap_reg, HOST_ECAP, NEST), 1, error) &&
+           check_field("ECAP.SMPWCS", FIELD_GET(info.ecap_reg, ECAP, SMPWCS),
+                       1, error) &&
+           check_field("CAP.FS1GP", FIELD_GET(info.cap_reg, CAP, FS1GP),
+                       props->fs1gp, error) &&
+           check_field("ECAP.PASID", FIELD_GET(info.ecap_reg, ECAP, PASID),
+                       props->svm, error) &&
+           check_field("ECAP.PSS", FIELD_GET(info.ecap_reg, ECAP, PSS),
+                       props->svm ? props->pasid_bits - 1 : 0, error) &&
+           check_field("ECAP.PRS", FIELD_GET(info.ecap_reg, ECAP, PRS),
+                       props->svm, error);
+}
+
+/* Nothing is shared but the nest parent; devices are checked one by one. */
 bool vtd_host_up(Viommu *viommu, VfioDevice *vfio, GError **error)
 {
     return true;
@@ -12,13 +405,36 @@ void vtd_host_down(Viommu *viommu)
 
 bool vtd_attach(Viommu *viommu, ViommuDevice *device, GError **error)
 {
+    Vtd *v = vtd_from(viommu);
+    VtdDevice *d = device_from(device);
+    g_autoptr(GArray) pasids = NULL;
+
+    lock_assert_held(&v->parent.config_lock);
+    if (!check_host(v, device->vfio, error)) {
+        return false;
+    }
+    d->pasids = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    pasids = all_pasids(v, d);
+    for (guint i = 0; i < pasids->len; i++) {
+        if (!pasid_sync(v, d, VTD_ALL_DIDS,
+                        g_array_index(pasids, uint32_t, i), error)) {
+            vtd_detach(viommu, device);
+            return false;
+        }
+    }
     return true;
 }
 
 void vtd_detach(Viommu *viommu, ViommuDevice *device)
 {
-}
+    Vtd *v = vtd_from(viommu);
+    VtdDevice *d = device_from(device);
+    g_autoptr(GArray) pasids = NULL;
 
-void vtd_pasid_changed(Vtd *v, uint32_t rid, uint32_t did, uint32_t pasid)
-{
+    lock_assert_held(&v->parent.config_lock);
+    pasids = attached_pasids(d);
+    for (guint i = 0; i < pasids->len; i++) {
+        pasid_detach(v, d, g_array_index(pasids, uint32_t, i));
+    }
+    g_clear_pointer(&d->pasids, g_hash_table_unref);
 }
