@@ -115,7 +115,7 @@ static const struct {
 
 static void test_IQH_stays_on_the_bad_descriptor(void)
 {
-    static const unsigned before[] = { 0, 1, 5, 127, 128, 130 };
+    static const unsigned before[] = { 0, 1, 130 };
 
     for (size_t i = 0; i < G_N_ELEMENTS(malformed); i++) {
         g_test_message("0x%" PRIx64, malformed[i].word0);
@@ -145,14 +145,16 @@ static void test_IQH_stays_on_the_bad_descriptor(void)
 static void test_bits_128_to_255_are_reserved(void)
 {
     for (unsigned bit = 0; bit < 128; bit++) {
-        uint64_t gpa;
+        uint32_t at = f->iq_tail;
 
-        setup_with(NULL);
-        gpa = VTD_GUEST_IQ + f->iq_tail + 16 + 8 * (bit / 64);
         vtd_guest_put(f, VTD_DESC_WAIT, 0);
-        vtd_guest_store(f, gpa, BIT(bit % 64));
+        vtd_guest_store(f, VTD_GUEST_IQ + at + 16 + 8 * (bit / 64),
+                        BIT(bit % 64));
         vtd_guest_kick(f);
-        assert_error(0, VTD_IQEI_RESERVED);
+        assert_error(at, VTD_IQEI_RESERVED);
+        overwrite(at, VTD_DESC_WAIT, 0);
+        clear_error();
+        assert_done();
     }
 }
 
