@@ -31,6 +31,8 @@
 
 /**
  * enum LockRank - the one order in which locks may nest
+ * @LOCK_RANK_GUEST: a lock of the built-in guest's, to which all the rest is
+ *                   hardware (program and tests only)
  * @LOCK_RANK_BIG: stand-in for a monitor's big lock (program and tests only)
  * @LOCK_RANK_DEVICE: stand-in for a device's own lock (program and tests only)
  * @LOCK_RANK_CONFIG: Viommu::config_lock
@@ -38,7 +40,8 @@
  * @LOCK_RANK_LEAF: nothing is taken under these
  */
 typedef enum LockRank {
-    LOCK_RANK_BIG = 1,
+    LOCK_RANK_GUEST,
+    LOCK_RANK_BIG,
     LOCK_RANK_DEVICE,
     LOCK_RANK_CONFIG,
     LOCK_RANK_RING,
