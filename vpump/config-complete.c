@@ -3,237 +3,261 @@
  * What belongs together: links first, since all the rest follows them. Only
  * then are iothreads added, so that nobody can name one that was not asked for.
  */
-#include "config.h"
+#include "config-internal.h"
 
 #include "base/error.h"
 
 #include <string.h>
 
-/* The default machine. */
-enum {
-    DEFAULT_VIOMMUS = 2,
-    DEFAULT_DEVICES = 4,        /* behind each */
-};
-
-static const char default_origin[] = "default machine";
-
-/* The default machine's host: the first that was asked for, or a new one. */
-static const char *default_iommufd(Config *config)
-{
-    ConfigEntry *entry;
-    unsigned n = 0;
-
-    for (unsigned i = 0; i < config->lists[CONFIG_OBJECTS]->len; i++) {
-        entry = config->lists[CONFIG_OBJECTS]->pdata[i];
-        if (entry->type == &config_type_iommufd_emulated) {
-            return entry->id;
-        }
-    }
-    do {
-        g_autofree char *id = g_strdup_printf("iommufd%u", n++);
-
-        entry = config_add(config, &config_type_iommufd_emulated, id,
-                           default_origin, NULL);
-    } while (!entry);
-    return entry->id;
-}
-
-/*
- * Two vIOMMUs, so that one's load can be seen not to disturb the other. Added
- * to an empty list of devices, so no id can be taken.
- */
-static void add_default_machine(Config *config)
-{
-    const char *iommufd = default_iommufd(config);
-
-    for (int i = 0; i < DEFAULT_VIOMMUS; i++) {
-        g_autofree char *smmu = g_strdup_printf("smmu%d", i);
-
-        config_add(config, &config_type_arm_smmuv3, smmu, default_origin, NULL);
-        for (int j = 0; j < DEFAULT_DEVICES; j++) {
-            g_autofree char *id = g_strdup_printf("%s-dev%d", smmu, j);
-            PciEntry *pci = (PciEntry *)config_add(
-                config, &config_type_emulated_pci, id, default_origin, NULL);
-
-            pci->viommu = g_strdup(smmu);
-            pci->iommufd = g_strdup(iommufd);
-        }
-    }
-}
-
 /*
  * A vIOMMU without iothread= shares its thread with nobody. The thread is an
  * object like any other, so the name may be taken.
  */
-static bool add_own_iothread(Config *config, Smmuv3Entry *smmu, GError **error)
+static bool add_own_iothread(Config *config, ViommuEntry *viommu,
+                             GError **error)
 {
-    g_autofree char *id = g_strdup_printf("%s-iothread", smmu->base.id);
+    g_autofree char *id = g_strdup_printf("%s-iothread", viommu->base.id);
 
-    if (!config_add(config, &config_type_iothread, id, smmu->base.origin,
+    if (!config_add(config, &config_type_iothread, id, viommu->base.origin,
                     NULL)) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_EXISTS,
                     "%s: Duplicate ID '%s' for object\n"
                     "%s",
-                    smmu->base.origin, id,
-                    strcmp(smmu->base.origin, default_origin) == 0
+                    viommu->base.origin, id,
+                    strcmp(viommu->base.origin, config_default_origin) == 0
                         ? "choose another id, or give -device"
                         : "without iothread= it makes an iothread of that "
                           "name");
         return false;
     }
-    smmu->iothread = g_steal_pointer(&id);
+    viommu->iothread = g_steal_pointer(&id);
     return true;
 }
 
+static bool is_target(const Property *link, const ConfigType *type)
+{
+    for (const ConfigType *const *target = link->targets; *target; target++) {
+        if (*target == type) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The types that @link may lead to, as a message names them. */
+static char *list_targets(const Property *link)
+{
+    GString *names = g_string_new(NULL);
+
+    for (const ConfigType *const *target = link->targets; *target; target++) {
+        g_string_append_printf(names, "%s%s", names->len ? " or " : "",
+                               (*target)->name);
+    }
+    return g_string_free(names, FALSE);
+}
+
 /*
- * Does @id, which @entry gives for @key, name a @type? Objects and devices have
- * names of their own, so the type also says in which list to look.
+ * Does @entry's @link lead to something that it may? Objects and devices have
+ * names of their own, so the types also say in which list to look.
  */
 static bool check_link(const Config *config, const ConfigEntry *entry,
-                       const char *key, const char *id, const ConfigType *type,
-                       GError **error)
+                       const Property *link, GError **error)
 {
+    const char *id = G_STRUCT_MEMBER(char *, entry, link->offset);
     ConfigEntry *target;
 
+    if (!id && !link->required) {
+        return true;
+    }
     if (!id) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                    "%s: Parameter '%s' is missing\n%s takes the id of an %s",
-                    entry->origin, key, key, type->name);
+                    "%s: Parameter '%s' is missing\n%s takes %s",
+                    entry->origin, link->name, link->name, link->accepts);
         return false;
     }
-    target = config_find(config, type->list, id);
+    target = config_find(config, link->targets[0]->list, id);
     if (!target) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_NOT_FOUND,
-                    "%s: Device '%s' not found\n%s takes the id of an %s",
-                    entry->origin, id, key, type->name);
+                    "%s: Device '%s' not found\n%s takes %s",
+                    entry->origin, id, link->name, link->accepts);
         return false;
     }
-    if (target->type != type) {
+    if (!is_target(link, target->type)) {
+        g_autofree char *expected = list_targets(link);
+
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
                     "%s: Invalid parameter type for '%s', expected: %s\n"
-                    "'%s' is an %s", entry->origin, key, type->name, id,
+                    "'%s' is an %s", entry->origin, link->name, expected, id,
                     target->type->name);
         return false;
     }
     return true;
 }
 
+static bool check_links(const Config *config, const ConfigEntry *entry,
+                        GError **error)
+{
+    const ConfigType *type = entry->type;
+
+    for (size_t i = 0; i < type->property_count; i++) {
+        if (type->properties[i].kind == PROPERTY_LINK &&
+            !check_link(config, entry, &type->properties[i], error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_properties(const ConfigEntry *entry, GError **error)
+{
+    if (!entry->type->check || entry->type->check(entry, error)) {
+        return true;
+    }
+    g_prefix_error(error, "%s: ", entry->origin);
+    return false;
+}
+
+/* @device as a device behind @viommu, or NULL if it is none. */
+static EndpointEntry *behind(ConfigEntry *device, const char *viommu)
+{
+    EndpointEntry *endpoint = (EndpointEntry *)device;
+
+    return device->type->role == CONFIG_ROLE_ENDPOINT &&
+           strcmp(endpoint->viommu, viommu) == 0 ? endpoint : NULL;
+}
+
 /* The device behind @viommu that has @sid, other than @except. */
-static const PciEntry *find_sid(const Config *config, const char *viommu,
-                                int64_t sid, const PciEntry *except)
+static const EndpointEntry *find_sid(const Config *config, const char *viommu,
+                                     int64_t sid, const EndpointEntry *except)
 {
     const GPtrArray *devices = config->lists[CONFIG_DEVICES];
 
     for (unsigned i = 0; i < devices->len; i++) {
-        const PciEntry *pci = devices->pdata[i];
+        const EndpointEntry *other = behind(devices->pdata[i], viommu);
 
-        if (pci->base.type == &config_type_emulated_pci && pci != except &&
-            pci->sid == sid && strcmp(pci->viommu, viommu) == 0) {
-            return pci;
+        if (other && other != except && other->sid == sid) {
+            return other;
         }
     }
     return NULL;
 }
 
-/* The first device behind @viommu: it says whose all others must be. */
-static const PciEntry *first_behind(const Config *config, const char *viommu)
+/* The first of a host behind @viommu: it says which host's all must be. */
+static const PciEntry *first_of_host(const Config *config, const char *viommu)
 {
     const GPtrArray *devices = config->lists[CONFIG_DEVICES];
 
     for (unsigned i = 0; i < devices->len; i++) {
-        const PciEntry *pci = devices->pdata[i];
+        const EndpointEntry *other = behind(devices->pdata[i], viommu);
 
-        if (pci->base.type == &config_type_emulated_pci &&
-            strcmp(pci->viommu, viommu) == 0) {
-            return pci;
+        if (other && other->base.type == &config_type_emulated_pci) {
+            return (const PciEntry *)other;
         }
     }
     return NULL;
-}
-
-/* Both are required: an emulated device belongs to a host, and to a guest. */
-static bool check_pci_links(const Config *config, const PciEntry *pci,
-                            GError **error)
-{
-    return check_link(config, &pci->base, "viommu", pci->viommu,
-                      &config_type_arm_smmuv3, error) &&
-           check_link(config, &pci->base, "iommufd", pci->iommufd,
-                      &config_type_iommufd_emulated, error);
 }
 
 /* The lowest that is free; those that others ask for by name are not. */
-static bool choose_sid(const Config *config, PciEntry *pci, GError **error)
+static bool choose_sid(const Config *config, EndpointEntry *endpoint,
+                       GError **error)
 {
-    Smmuv3Entry *smmu =
-        (Smmuv3Entry *)config_find(config, CONFIG_DEVICES, pci->viommu);
+    ViommuEntry *viommu = config_viommu_of(config, endpoint);
 
-    for (; smmu->next_sid <= UINT16_MAX; smmu->next_sid += CONFIG_SID_STEP) {
-        if (!find_sid(config, pci->viommu, smmu->next_sid, pci)) {
-            pci->sid = smmu->next_sid;
+    for (; viommu->next_sid <= UINT16_MAX;
+         viommu->next_sid += CONFIG_SID_STEP) {
+        if (!find_sid(config, endpoint->viommu, viommu->next_sid, endpoint)) {
+            endpoint->sid = viommu->next_sid;
             return true;
         }
     }
     g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_RESOURCE,
-                "%s: no StreamID is left behind '%s'\n"
-                "sid takes a number from 0 to 65535", pci->base.origin,
-                pci->viommu);
+                "%s: no sid is left behind '%s'\n"
+                "sid takes a number from 0 to 65535", endpoint->base.origin,
+                endpoint->viommu);
     return false;
 }
 
-/*
- * One host for all devices behind a vIOMMU, since its host objects cannot be in
- * two; and no StreamID twice, since the guest could not tell them apart.
- */
-static bool complete_pci(const Config *config, PciEntry *pci, GError **error)
+/* None twice, since the guest could not tell them apart. */
+static bool complete_sid(const Config *config, EndpointEntry *endpoint,
+                         GError **error)
 {
-    const PciEntry *other = first_behind(config, pci->viommu);
+    const EndpointEntry *other;
 
-    if (strcmp(pci->iommufd, other->iommufd) != 0) {
-        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                    "%s: Property '%s.iommufd' doesn't take value '%s'\n"
-                    "'%s' behind the same arm-smmuv3 has '%s'",
-                    pci->base.origin, pci->base.type->name, pci->iommufd,
-                    other->base.id, other->iommufd);
-        return false;
+    if (endpoint->sid == CONFIG_SID_AUTO) {
+        return choose_sid(config, endpoint, error);
     }
-    if (pci->sid == CONFIG_SID_AUTO) {
-        return choose_sid(config, pci, error);
-    }
-    other = find_sid(config, pci->viommu, pci->sid, pci);
+    other = find_sid(config, endpoint->viommu, endpoint->sid, endpoint);
     if (other) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_EXISTS,
                     "%s: Property '%s.sid' doesn't take value '%d'\n"
-                    "'%s' behind the same arm-smmuv3 has it",
-                    pci->base.origin, pci->base.type->name, (int)pci->sid,
-                    other->base.id);
+                    "'%s' behind the same %s has it",
+                    endpoint->base.origin, endpoint->base.type->name,
+                    (int)endpoint->sid, other->base.id,
+                    config_viommu_of(config, endpoint)->base.type->name);
         return false;
     }
     return true;
 }
 
-/* The entry of a device says which links it has. */
-static bool check_links(const Config *config, const ConfigEntry *entry,
-                        GError **error)
+/* One for all of a vIOMMU, since its host objects cannot be in two. */
+static bool check_host(const Config *config, const PciEntry *pci,
+                       GError **error)
 {
-    const Smmuv3Entry *smmu = (const Smmuv3Entry *)entry;
+    const EndpointEntry *endpoint = &pci->endpoint;
+    const PciEntry *other = first_of_host(config, endpoint->viommu);
 
-    if (entry->type == &config_type_emulated_pci) {
-        return check_pci_links(config, (const PciEntry *)entry, error);
+    if (strcmp(pci->iommufd, other->iommufd) != 0) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "%s: Property '%s.iommufd' doesn't take value '%s'\n"
+                    "'%s' behind the same %s has '%s'",
+                    endpoint->base.origin, endpoint->base.type->name,
+                    pci->iommufd, other->endpoint.base.id,
+                    config_viommu_of(config, endpoint)->base.type->name,
+                    other->iommufd);
+        return false;
     }
-    return !smmu->iothread ||
-           check_link(config, entry, "iothread", smmu->iothread,
-                      &config_type_iothread, error);
+    return true;
+}
+
+/* What devices behind a VT-d do is to ask for pages. */
+static bool check_page_requests(const Config *config,
+                                const EndpointEntry *endpoint, GError **error)
+{
+    const ViommuEntry *viommu = config_viommu_of(config, endpoint);
+
+    if (viommu->base.type == &config_type_intel_iommu &&
+        !((const VtdEntry *)viommu)->properties.svm) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "%s: Property '%s.viommu' doesn't take value '%s'\n"
+                    "viommu takes an intel-iommu with svm=on: its devices ask "
+                    "for pages",
+                    endpoint->base.origin, endpoint->base.type->name,
+                    endpoint->viommu);
+        return false;
+    }
+    return true;
+}
+
+static bool complete_endpoint(Config *config, EndpointEntry *endpoint,
+                              GError **error)
+{
+    if (endpoint->base.type == &config_type_emulated_pci &&
+        !check_host(config, (const PciEntry *)endpoint, error)) {
+        return false;
+    }
+    return check_page_requests(config, endpoint, error) &&
+           complete_sid(config, endpoint, error);
 }
 
 /* Once all links of all devices are known to be good. */
 static bool complete_device(Config *config, ConfigEntry *entry, GError **error)
 {
-    Smmuv3Entry *smmu = (Smmuv3Entry *)entry;
+    ViommuEntry *viommu = (ViommuEntry *)entry;
 
-    if (entry->type == &config_type_emulated_pci) {
-        return complete_pci(config, (PciEntry *)entry, error);
+    if (entry->type->role == CONFIG_ROLE_ENDPOINT) {
+        return complete_endpoint(config, (EndpointEntry *)entry, error);
     }
-    return smmu->iothread || add_own_iothread(config, smmu, error);
+    return viommu->iothread || add_own_iothread(config, viommu, error);
 }
 
 bool config_complete(Config *config, GError **error)
@@ -241,10 +265,11 @@ bool config_complete(Config *config, GError **error)
     GPtrArray *devices = config->lists[CONFIG_DEVICES];
 
     if (devices->len == 0) {
-        add_default_machine(config);
+        config_add_default_machine(config);
     }
     for (unsigned i = 0; i < devices->len; i++) {
-        if (!check_links(config, devices->pdata[i], error)) {
+        if (!check_properties(devices->pdata[i], error) ||
+            !check_links(config, devices->pdata[i], error)) {
             return false;
         }
     }

@@ -78,6 +78,13 @@ ConfigEntry *config_find(const Config *config, ConfigList list, const char *id)
     return NULL;
 }
 
+ViommuEntry *config_viommu_of(const Config *config,
+                              const EndpointEntry *endpoint)
+{
+    return (ViommuEntry *)config_find(config, CONFIG_DEVICES,
+                                      endpoint->viommu);
+}
+
 ConfigEntry *config_add(Config *config, const ConfigType *type, const char *id,
                         const char *origin, GError **error)
 {

@@ -13,9 +13,10 @@
 #include "property.h"
 
 #include "hw/arm/smmuv3.h"
+#include "hw/i386/vtd.h"
 #include "iothread/iothread.h"
 
-/* Config::load: as fast as the host takes events. */
+/* Config::load: as fast as the host takes events, or credits allow. */
 #define CONFIG_LOAD_MAX UINT64_MAX
 #define CONFIG_LOAD_DEFAULT 100000
 #define CONFIG_DURATION_S_DEFAULT 10
@@ -27,12 +28,23 @@
  */
 #define CONFIG_LOG2_EVENTQ_DEFAULT 15
 
-/* PciEntry::sid until config_complete() has chosen one. */
+/* EndpointEntry::sid until config_complete() has chosen one. */
 #define CONFIG_SID_AUTO (-1)
 
 /* Chosen ones: function 0 of each PCI slot, slot 0 being the host bridge's. */
 #define CONFIG_SID_FIRST 8
 #define CONFIG_SID_STEP 8
+
+/*
+ * Of an sva-device. A PASID's request groups have 512 indices, so that no more
+ * than so many can be open.
+ */
+#define CONFIG_SVA_PASIDS_DEFAULT 4
+#define CONFIG_SVA_PASIDS_MAX 64
+#define CONFIG_SVA_CREDITS_DEFAULT 64
+#define CONFIG_SVA_CREDITS_MAX 512
+#define CONFIG_SVA_QUEUE_DEPTH_DEFAULT 32
+#define CONFIG_SVA_QUEUE_DEPTH_MAX 512
 
 /**
  * enum ConfigList - where ids are unique, and which option fills it
@@ -44,6 +56,18 @@ typedef enum ConfigList {
     CONFIG_DEVICES,
 } ConfigList;
 
+/**
+ * enum ConfigRole - what part it plays; says what its entry begins with
+ * @CONFIG_ROLE_OBJECT: ConfigEntry
+ * @CONFIG_ROLE_VIOMMU: ViommuEntry
+ * @CONFIG_ROLE_ENDPOINT: EndpointEntry
+ */
+typedef enum ConfigRole {
+    CONFIG_ROLE_OBJECT,
+    CONFIG_ROLE_VIOMMU,
+    CONFIG_ROLE_ENDPOINT,
+} ConfigRole;
+
 typedef struct ConfigEntry ConfigEntry;
 
 /**
@@ -52,19 +76,24 @@ typedef struct ConfigEntry ConfigEntry;
  * @bus: what it plugs into, for help; NULL for nothing
  * @description: for help
  * @list: which option makes it
+ * @role: what part it plays
  * @entry_size: of the structure that begins with a ConfigEntry
  * @properties: @property_count rows, by name
- * @init: fill the defaults in
+ * @init: fill the defaults in; may be NULL
+ * @check: do its properties go together? Before any link is looked at; may be
+ *         NULL. @error does not name the option: the caller does
  */
 typedef struct ConfigType {
     const char *name;
     const char *bus;
     const char *description;
     ConfigList list;
+    ConfigRole role;
     size_t entry_size;
     const Property *properties;
     size_t property_count;
     void (*init)(ConfigEntry *entry);
+    bool (*check)(const ConfigEntry *entry, GError **error);
 } ConfigType;
 
 /**
@@ -88,30 +117,72 @@ typedef struct IommufdEntry {
 } IommufdEntry;
 
 /**
- * struct Smmuv3Entry - an arm-smmuv3
+ * struct ViommuEntry - base of every vIOMMU
  * @iothread: the id of one, never NULL after config_complete()
- * @next_sid: where config_complete() goes on looking for a free StreamID
+ * @next_sid: where config_complete() goes on looking for a free sid
  */
-typedef struct Smmuv3Entry {
+typedef struct ViommuEntry {
     ConfigEntry base;
-    bool accel;
     char *iothread;
-    Smmuv3Properties properties;
     int64_t next_sid;
+} ViommuEntry;
+
+typedef struct Smmuv3Entry {
+    ViommuEntry viommu;
+    bool accel;
+    Smmuv3Properties properties;
 } Smmuv3Entry;
 
-/* @viommu, @iommufd: ids; @sid: StreamID, or CONFIG_SID_AUTO. */
-typedef struct PciEntry {
+/**
+ * struct VtdEntry - an intel-iommu
+ * @pasid_mode: false means what @properties.pasid_bits 0 does: no PASIDs
+ */
+typedef struct VtdEntry {
+    ViommuEntry viommu;
+    bool scalable_mode;
+    bool fsts;
+    bool device_iotlb;
+    bool pasid_mode;
+    unsigned aw_bits;
+    VtdProperties properties;
+} VtdEntry;
+
+/**
+ * struct EndpointEntry - base of every device behind a vIOMMU
+ * @viommu: the id of one
+ * @sid: the guest's name for it, StreamID or requester ID; or CONFIG_SID_AUTO
+ */
+typedef struct EndpointEntry {
     ConfigEntry base;
     char *viommu;
-    char *iommufd;
     int64_t sid;
+} EndpointEntry;
+
+/* @iommufd: the id of its host. */
+typedef struct PciEntry {
+    EndpointEntry endpoint;
+    char *iommufd;
 } PciEntry;
+
+/**
+ * struct SvaEntry - an sva-device
+ * @pasids: address spaces that it works in
+ * @credits: pages that it may have asked for at a time
+ * @queue_depth: operations that it has under way at a time
+ */
+typedef struct SvaEntry {
+    EndpointEntry endpoint;
+    unsigned pasids;
+    unsigned credits;
+    unsigned queue_depth;
+} SvaEntry;
 
 extern const ConfigType config_type_iothread;
 extern const ConfigType config_type_iommufd_emulated;
 extern const ConfigType config_type_arm_smmuv3;
+extern const ConfigType config_type_intel_iommu;
 extern const ConfigType config_type_emulated_pci;
+extern const ConfigType config_type_sva_device;
 
 /* Every type, those of one list together and by name; NULL ends. */
 extern const ConfigType *const config_types[];
@@ -122,7 +193,8 @@ extern const ConfigType *const config_types[];
  * @process: name for the process; NULL to leave it
  * @report: file for the JSON report, "-" for stdout, NULL for none
  * @duration_ns: 0 for until interrupted
- * @load: events per second and vIOMMU, or %CONFIG_LOAD_MAX
+ * @load: events, groups of page requests or operations per second and vIOMMU,
+ *        or %CONFIG_LOAD_MAX
  * @quiet: no lines and no table
  * @lists: ConfigEntry pointers, owned, indexed by enum ConfigList
  * @warnings: strings, owned: what was accepted but should be written otherwise
@@ -157,12 +229,16 @@ ConfigEntry *config_add(Config *config, const ConfigType *type, const char *id,
 /* Return: borrowed, or NULL. */
 ConfigEntry *config_find(const Config *config, ConfigList list, const char *id);
 
+/* The vIOMMU of a complete entry. */
+ViommuEntry *config_viommu_of(const Config *config,
+                              const EndpointEntry *endpoint);
+
 /**
  * config_complete() - make what was left out, then check what belongs together
  *
- * Without devices it adds the default machine; an arm-smmuv3 without iothread
- * gets one named "<id>-iothread", an emulated-pci without sid the next free
- * one. Then every id that one entry names must exist and have the right type.
+ * Without devices it adds the default machine; a vIOMMU without iothread gets
+ * one named "<id>-iothread", a device behind it without sid the next free one.
+ * Every id that one entry names must exist and have the right type.
  *
  * Return: false and @error set, beginning with the option at fault.
  */

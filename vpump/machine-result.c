@@ -21,8 +21,8 @@ GArray *machine_collect_devices(const Machine *machine,
 
         if (device->viommu == part) {
             item.dev_id = vfio_device_get_dev_id(device->vfio);
-            item.sid = device->entry->sid;
-            item.id = device->entry->base.id;
+            item.sid = device->entry->endpoint.sid;
+            item.id = device->entry->endpoint.base.id;
             *host = vfio_device_get_host(device->vfio);
             g_array_append_val(devices, item);
         }
@@ -63,9 +63,9 @@ RunResult machine_get_result(const Machine *machine, size_t index,
 
     guest_smmuv3_get_latency(part->guest, latency);
     return (RunResult){
-        .id = part->entry->base.id,
-        .model = part->entry->base.type->name,
-        .iothread = part->entry->iothread,
+        .id = part->entry->viommu.base.id,
+        .model = part->entry->viommu.base.type->name,
+        .iothread = part->entry->viommu.iothread,
         .sample = get_sample(part),
         .latency = latency,
     };

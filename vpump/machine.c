@@ -48,7 +48,7 @@ static void device_free(void *opaque)
     MachineDevice *self = opaque;
 
     if (self->plugged) {
-        viommu_remove_device(self->viommu->viommu, self->entry->sid);
+        viommu_remove_device(self->viommu->viommu, self->entry->endpoint.sid);
     }
     vfio_device_free(self->vfio);
     g_free(self);
@@ -85,7 +85,7 @@ static MachineViommu *find_viommu(const Machine *machine, const char *id)
     for (unsigned i = 0; i < machine->viommus->len; i++) {
         MachineViommu *part = machine->viommus->pdata[i];
 
-        if (strcmp(part->entry->base.id, id) == 0) {
+        if (strcmp(part->entry->viommu.base.id, id) == 0) {
             return part;
         }
     }
@@ -125,6 +125,15 @@ static bool make_host(Machine *machine, const ConfigEntry *entry,
     return true;
 }
 
+/* No guest driver drives it yet. */
+static bool make_nothing(Machine *machine, const ConfigEntry *entry,
+                         GError **error)
+{
+    g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                        "not to be had yet");
+    return false;
+}
+
 /* In the array from the start: whatever part of it is made gets freed. */
 static bool make_viommu(Machine *machine, const ConfigEntry *entry,
                         GError **error)
@@ -144,7 +153,7 @@ static bool make_viommu(Machine *machine, const ConfigEntry *entry,
         return false;
     }
     config.ctx = iothread_get_aio_context(
-        find_iothread(machine, part->entry->iothread));
+        find_iothread(machine, part->entry->viommu.iothread));
     config.mem = guest_ram_get_mem(part->ram);
     config.irq = part->irq;
     part->viommu = smmuv3_new(&config, &part->entry->properties, error);
@@ -161,7 +170,7 @@ static bool make_device(Machine *machine, const ConfigEntry *entry,
 
     g_ptr_array_add(machine->devices, part);
     part->entry = (const PciEntry *)entry;
-    part->viommu = find_viommu(machine, part->entry->viommu);
+    part->viommu = find_viommu(machine, part->entry->endpoint.viommu);
     host = find_host(machine, part->entry->iommufd);
     fd = emul_device_open(host);
     if (fd < 0) {
@@ -174,7 +183,7 @@ static bool make_device(Machine *machine, const ConfigEntry *entry,
         return false;
     }
     part->plugged = viommu_add_device(part->viommu->viommu, part->vfio,
-                                      part->entry->sid, error);
+                                      part->entry->endpoint.sid, error);
     return part->plugged;
 }
 
@@ -276,6 +285,7 @@ Machine *machine_new(const Config *config, GError **error)
     if (make_all(machine, &config_type_iothread, make_iothread, error) &&
         make_all(machine, &config_type_iommufd_emulated, make_host, error) &&
         make_all(machine, &config_type_arm_smmuv3, make_viommu, error) &&
+        make_all(machine, &config_type_intel_iommu, make_nothing, error) &&
         make_all(machine, &config_type_emulated_pci, make_device, error) &&
         start_guests(machine, error)) {
         return machine;

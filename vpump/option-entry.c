@@ -161,6 +161,20 @@ static void complete_short_form(Parse *parse, const char *origin,
                                     origin, opt->key, opt->key));
 }
 
+/* Is the value of @alias put aside by the name that counts? */
+static bool overridden(Parse *parse, const char *origin, const QemuOpts *opts,
+                       const Property *alias)
+{
+    if (!alias->alias_of || !qemu_opts_find(opts, alias->alias_of)) {
+        return false;
+    }
+    g_ptr_array_add(parse->config->warnings,
+                    g_strdup_printf("%s: '%s' is ignored, as '%s' is given\n"
+                                    "they are two names of one thing", origin,
+                                    alias->name, alias->alias_of));
+    return true;
+}
+
 /* In the order of the table: of a key that is repeated the last one counts. */
 static OptionsResult set_properties(Parse *parse, ConfigEntry *entry,
                                     const QemuOpts *opts)
@@ -173,7 +187,8 @@ static OptionsResult set_properties(Parse *parse, ConfigEntry *entry,
         QemuOpt complete;
 
         /* The id was read before: an entry begins with it. */
-        if (!opt || property->kind == PROPERTY_ID) {
+        if (!opt || property->kind == PROPERTY_ID ||
+            overridden(parse, entry->origin, opts, property)) {
             continue;
         }
         complete_short_form(parse, entry->origin, opt, &complete);

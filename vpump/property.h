@@ -20,7 +20,8 @@
  * @PROPERTY_UNSIGNED: unsigned
  * @PROPERTY_ID: char *, owned: a name for the thing itself, which it was made
  *               with; property_set() leaves the check of it to the maker
- * @PROPERTY_LINK: char *, owned: the id of another thing
+ * @PROPERTY_LINK: char *, owned: the id of another thing; config_complete()
+ *                 checks it
  */
 typedef enum PropertyKind {
     PROPERTY_BOOL,
@@ -29,6 +30,9 @@ typedef enum PropertyKind {
     PROPERTY_ID,
     PROPERTY_LINK,
 } PropertyKind;
+
+/* What a link may lead to; config.h has it. */
+struct ConfigType;
 
 /**
  * struct Property - one row of a table
@@ -39,6 +43,10 @@ typedef enum PropertyKind {
  *             the same
  * @step: of the numbers from @min on, only each @step-th; 0 for all
  * @takes_auto: the word "auto" leaves the default
+ * @alias_of: name of the row that this one is an older spelling of; given
+ *            together, that one counts. NULL for a row of its own
+ * @targets: of a link: the types that it may lead to; NULL ends
+ * @required: of a link: it must be given
  * @accepts: completes "Parameter 'X' expects …"
  * @type_name: in help, between the angle brackets
  * @description: in help
@@ -52,6 +60,9 @@ typedef struct Property {
     int64_t max;
     int64_t step;
     bool takes_auto;
+    const char *alias_of;
+    const struct ConfigType *const *targets;
+    bool required;
     const char *accepts;
     const char *type_name;
     const char *description;

@@ -16,7 +16,18 @@
     "\naccepted: -object, -device, -name, -duration, -load, -report, "  \
     "-quiet, -version, -help"
 #define OBJECT_HINT "\naccepted: iommufd-emulated, iothread"
-#define DEVICE_HINT "\naccepted: arm-smmuv3, emulated-pci"
+#define DEVICE_HINT \
+    "\naccepted: arm-smmuv3, emulated-pci, intel-iommu, sva-device"
+#define V "intel-iommu,id=v0"
+#define VTD_HINT                                                         \
+    "\naccepted: aw-bits, caching-mode, device-iotlb, fs1gp, fsts, id, " \
+    "iothread, pasid-bits, pt, scalable-mode, svm, x-flts, "             \
+    "x-pasid-mode, x-scalable-mode"
+#define PCI_VIOMMU_HINT \
+    "\nviommu takes the id of an arm-smmuv3 or intel-iommu"
+#define SVM_HINT                                                  \
+    "\nviommu takes an intel-iommu with svm=on: its devices ask " \
+    "for pages"
 #define NAME_HINT \
     "\naccepted: guest=NAME, process=NAME, debug-threads=on|off"
 #define SMMU_HINT                                                        \
@@ -57,11 +68,11 @@ static const struct {
       "-object arm-smmuv3,id=a: Parameter 'qom-type' does not accept "
       "value 'arm-smmuv3'\naccepted: iommufd-emulated, iothread" },
     { { { "-device", "foo" } },
-      "-device foo: 'foo' is not a valid device model name\n"
-      "accepted: arm-smmuv3, emulated-pci" },
+      "-device foo: 'foo' is not a valid device model name"
+      DEVICE_HINT },
     { { { "--device", "foo,help" } },
-      "-device foo,help: 'foo' is not a valid device model name\n"
-      "accepted: arm-smmuv3, emulated-pci" },
+      "-device foo,help: 'foo' is not a valid device model name"
+      DEVICE_HINT },
     { { { "-device", "" } },
       "-device : Parameter 'driver' is missing" DEVICE_HINT },
     { { { "-device", "id=x" } },
@@ -181,10 +192,10 @@ static const struct {
       "expected: iothread\n'h0' is an iommufd-emulated" },
     { { { HOST, "-device", "emulated-pci,id=d0,iommufd=h0,viommu=s0" } },
       "-device emulated-pci,id=d0,iommufd=h0,viommu=s0: Device 's0' not "
-      "found\nviommu takes the id of an arm-smmuv3" },
+      "found" PCI_VIOMMU_HINT },
     { { { HOST, "-device", "emulated-pci,id=d0,iommufd=h0" } },
       "-device emulated-pci,id=d0,iommufd=h0: Parameter 'viommu' is "
-      "missing\nviommu takes the id of an arm-smmuv3" },
+      "missing" PCI_VIOMMU_HINT },
     { { { "-device", S, "-device", "emulated-pci,id=d0,viommu=s0" } },
       "-device emulated-pci,id=d0,viommu=s0: Parameter 'iommufd' is "
       "missing\niommufd takes the id of an iommufd-emulated" },
@@ -194,7 +205,8 @@ static const struct {
       "found\niommufd takes the id of an iommufd-emulated" },
     { { { HOST, "-device", "emulated-pci,id=d0,viommu=d0,iommufd=h0" } },
       "-device emulated-pci,id=d0,viommu=d0,iommufd=h0: Invalid parameter "
-      "type for 'viommu', expected: arm-smmuv3\n'd0' is an emulated-pci" },
+      "type for 'viommu', expected: arm-smmuv3 or intel-iommu\n"
+      "'d0' is an emulated-pci" },
     { { { HOST, "-object", "iommufd-emulated,id=h1", "-device", S,
           "-device", "emulated-pci,id=d0,viommu=s0,iommufd=h0",
           "-device", "emulated-pci,id=d1,viommu=s0,iommufd=h1" } },
@@ -211,6 +223,86 @@ static const struct {
           "emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=65536" } },
       "-device emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=65536: sid "
       "value must be in range [0, 65535]" },
+    /* intel-iommu */
+    { { { "-device", V ",foo=1" } },
+      "-device " V ",foo=1: Property 'intel-iommu.foo' not found" VTD_HINT },
+    { { { "-device", V ",scalable-mode=off" } },
+      "-device " V ",scalable-mode=off: Property 'intel-iommu.scalable-mode' "
+      "doesn't take value 'off'\n"
+      "scalable-mode takes 'on': there is no legacy mode" },
+    { { { "-device", V ",x-scalable-mode=off" } },
+      "-device " V ",x-scalable-mode=off: Property "
+      "'intel-iommu.x-scalable-mode' doesn't take value 'off'\n"
+      "x-scalable-mode takes 'on': there is no legacy mode" },
+    { { { "-device", V ",fsts=no" } },
+      "-device " V ",fsts=no: Property 'intel-iommu.fsts' doesn't take value "
+      "'off'\nfsts takes 'on': translation is always first-stage" },
+    { { { "-device", V ",x-flts=modern" } },
+      "-device " V ",x-flts=modern: Parameter 'x-flts' expects 'on': "
+      "translation is always first-stage" },
+    { { { "-device", V ",aw-bits=39" } },
+      "-device " V ",aw-bits=39: Property 'intel-iommu.aw-bits' doesn't take "
+      "value '39'\naw-bits takes 48" },
+    { { { "-device", V ",pasid-bits=21" } },
+      "-device " V ",pasid-bits=21: pasid-bits value must be in range "
+      "[0, 20]" },
+    { { { "-device", V ",device-iotlb=off" } },
+      "-device " V ",device-iotlb=off: Need to set device IOTLB for svm\n"
+      "give device-iotlb=on, or svm=off" },
+    { { { "-device", V ",svm=on,pasid-bits=0" } },
+      "-device " V ",svm=on,pasid-bits=0: Need to set PASID support for svm\n"
+      "give pasid-bits=20, or svm=off" },
+    { { { "-device", V ",x-pasid-mode=off" } },
+      "-device " V ",x-pasid-mode=off: Need to set PASID support for svm\n"
+      "give pasid-bits=20, or svm=off" },
+    { { { "-device", V ",iothread=io0" } },
+      "-device " V ",iothread=io0: Device 'io0' not found\n"
+      "iothread takes the id of an iothread" },
+    { { { "-object", "iothread,id=v0-iothread", "-device", V } },
+      "-device " V ": Duplicate ID 'v0-iothread' for object\n"
+      "without iothread= it makes an iothread of that name" },
+    { { { HOST, "-device", V ",svm=off",
+          "-device", "emulated-pci,id=d0,viommu=v0,iommufd=h0" } },
+      "-device emulated-pci,id=d0,viommu=v0,iommufd=h0: Property "
+      "'emulated-pci.viommu' doesn't take value 'v0'" SVM_HINT },
+    { { { HOST, "-object", "iommufd-emulated,id=h1", "-device", V,
+          "-device", "sva-device,id=a,viommu=v0",
+          "-device", "emulated-pci,id=d0,viommu=v0,iommufd=h0",
+          "-device", "emulated-pci,id=d1,viommu=v0,iommufd=h1" } },
+      "-device emulated-pci,id=d1,viommu=v0,iommufd=h1: Property "
+      "'emulated-pci.iommufd' doesn't take value 'h1'\n"
+      "'d0' behind the same intel-iommu has 'h0'" },
+    /* sva-device */
+    { { { "-device", "sva-device,id=a" } },
+      "-device sva-device,id=a: Parameter 'viommu' is missing\n"
+      "viommu takes the id of an intel-iommu" },
+    { { { "-device", "sva-device,id=a,viommu=v0" } },
+      "-device sva-device,id=a,viommu=v0: Device 'v0' not found\n"
+      "viommu takes the id of an intel-iommu" },
+    { { { "-device", S, "-device", "sva-device,id=a,viommu=s0" } },
+      "-device sva-device,id=a,viommu=s0: Invalid parameter type for "
+      "'viommu', expected: intel-iommu\n's0' is an arm-smmuv3" },
+    { { { "-device", V ",svm=off", "-device", "sva-device,id=a,viommu=v0" } },
+      "-device sva-device,id=a,viommu=v0: Property 'sva-device.viommu' "
+      "doesn't take value 'v0'" SVM_HINT },
+    { { { "-device", "sva-device,id=a,viommu=v0,iommufd=h0" } },
+      "-device sva-device,id=a,viommu=v0,iommufd=h0: Property "
+      "'sva-device.iommufd' not found\n"
+      "accepted: credits, id, pasids, queue-depth, sid, viommu" },
+    { { { "-device", "sva-device,id=a,viommu=v0,credits=0" } },
+      "-device sva-device,id=a,viommu=v0,credits=0: credits value must be in "
+      "range [1, 512]" },
+    { { { "-device", "sva-device,id=a,viommu=v0,queue-depth=513" } },
+      "-device sva-device,id=a,viommu=v0,queue-depth=513: queue-depth value "
+      "must be in range [1, 512]" },
+    { { { "-device", "sva-device,id=a,viommu=v0,pasids=many" } },
+      "-device sva-device,id=a,viommu=v0,pasids=many: Parameter 'pasids' "
+      "expects a number from 1 to 64" },
+    { { { HOST, "-device", V,
+          "-device", "sva-device,id=a,viommu=v0,sid=9",
+          "-device", "emulated-pci,id=d0,viommu=v0,iommufd=h0,sid=9" } },
+      "-device sva-device,id=a,viommu=v0,sid=9: Property 'sva-device.sid' "
+      "doesn't take value '9'\n'd0' behind the same intel-iommu has it" },
     /* settings */
     { { { "-duration", "x" } },
       "-duration x: Parameter 'duration' expects a number of seconds, 0 "
@@ -265,7 +357,7 @@ static const struct {
       "expected: string" },
     { { { "-device", "{\"driver\":\"help\"}" } },
       "-device {\"driver\":\"help\"}: 'help' is not a valid device model "
-      "name\naccepted: arm-smmuv3, emulated-pci" },
+      "name" DEVICE_HINT },
     { { { "-object", "{\"qom-type\":\"iothread\",\"id\":7}" } },
       "-object {\"qom-type\":\"iothread\",\"id\":7}: Invalid parameter "
       "type for 'id', expected: string" },

@@ -123,7 +123,7 @@ static void test_iothread_properties(void)
         g_assert_cmpint(properties->poll_shrink, ==,
                         cases[i].properties.poll_shrink);
         g_assert_cmpuint(config->lists[CONFIG_OBJECTS]->len, ==, 1);
-        g_assert_cmpstr(smmu_of(config)->iothread, ==, "io0");
+        g_assert_cmpstr(smmu_of(config)->viommu.iothread, ==, "io0");
     }
 }
 
@@ -189,9 +189,11 @@ static void test_default_machine(void)
     g_assert_cmpuint(count_type(config, &config_type_iothread), ==, 3);
     for (unsigned i = 0; i < config->lists[CONFIG_DEVICES]->len; i++) {
         const PciEntry *pci = config->lists[CONFIG_DEVICES]->pdata[i];
+        const ConfigEntry *base = &pci->endpoint.base;
 
-        if (pci->base.type == &config_type_emulated_pci) {
-            g_assert_cmpint(pci->sid, ==, 8 * (pci->base.id[9] - '0' + 1));
+        if (base->type == &config_type_emulated_pci) {
+            g_assert_cmpint(pci->endpoint.sid, ==,
+                            8 * (base->id[9] - '0' + 1));
             g_assert_cmpstr(pci->iommufd, ==, "iommufd0");
         }
     }
@@ -234,9 +236,10 @@ static void test_links_forward_and_stream_ids(void)
     g_autoptr(Config) config = words_parse_good(&words);
 
     for (size_t i = 0; i < G_N_ELEMENTS(sids); i++) {
-        const PciEntry *pci = config->lists[CONFIG_DEVICES]->pdata[i];
+        const EndpointEntry *device =
+            config->lists[CONFIG_DEVICES]->pdata[i];
 
-        g_assert_cmpint(pci->sid, ==, sids[i]);
+        g_assert_cmpint(device->sid, ==, sids[i]);
     }
 }
 
@@ -254,22 +257,22 @@ static void test_full_house_of_stream_ids(void)
         g_autofree char *id = g_strdup_printf("d%d", i);
 
         pci = g_new0(PciEntry, 1);
-        pci->base.type = &config_type_emulated_pci;
-        pci->base.id = g_steal_pointer(&id);
-        pci->base.origin = g_strdup("y");
-        pci->viommu = g_strdup("s");
+        pci->endpoint.base.type = &config_type_emulated_pci;
+        pci->endpoint.base.id = g_steal_pointer(&id);
+        pci->endpoint.base.origin = g_strdup("y");
+        pci->endpoint.viommu = g_strdup("s");
         pci->iommufd = g_strdup("h");
-        pci->sid = 8 * i;
+        pci->endpoint.sid = 8 * i;
         g_ptr_array_add(devices, pci);
     }
     /* The last one finds 65528, which it had; another one then finds none. */
-    pci->sid = CONFIG_SID_AUTO;
+    pci->endpoint.sid = CONFIG_SID_AUTO;
     g_assert_true(config_complete(config, &error));
-    g_assert_cmpint(pci->sid, ==, 65528);
-    ((PciEntry *)devices->pdata[1])->sid = CONFIG_SID_AUTO;
+    g_assert_cmpint(pci->endpoint.sid, ==, 65528);
+    ((EndpointEntry *)devices->pdata[1])->sid = CONFIG_SID_AUTO;
     g_assert_false(config_complete(config, &error));
     g_assert_cmpstr(error->message, ==,
-                    "y: no StreamID is left behind 's'\n"
+                    "y: no sid is left behind 's'\n"
                     "sid takes a number from 0 to 65535");
 }
 
