@@ -238,6 +238,26 @@ static bool check_page_requests(const Config *config,
     return true;
 }
 
+/* Its address spaces are PASIDs 1 and up: 0 stands for none. */
+static bool check_pasids(const Config *config, const SvaEntry *sva,
+                         GError **error)
+{
+    const ConfigEntry *base = &sva->endpoint.base;
+    const VtdEntry *vtd =
+        (const VtdEntry *)config_viommu_of(config, &sva->endpoint);
+    unsigned bits = vtd->properties.pasid_bits;
+
+    if (sva->pasids >> bits) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "%s: Property '%s.pasids' doesn't take value '%u'\n"
+                    "'%s' has pasid-bits=%u, for %u PASIDs",
+                    base->origin, base->type->name, sva->pasids,
+                    vtd->viommu.base.id, bits, (1U << bits) - 1);
+        return false;
+    }
+    return true;
+}
+
 static bool complete_endpoint(Config *config, EndpointEntry *endpoint,
                               GError **error)
 {
@@ -245,8 +265,14 @@ static bool complete_endpoint(Config *config, EndpointEntry *endpoint,
         !check_host(config, (const PciEntry *)endpoint, error)) {
         return false;
     }
-    return check_page_requests(config, endpoint, error) &&
-           complete_sid(config, endpoint, error);
+    if (!check_page_requests(config, endpoint, error)) {
+        return false;
+    }
+    if (endpoint->base.type == &config_type_sva_device &&
+        !check_pasids(config, (const SvaEntry *)endpoint, error)) {
+        return false;
+    }
+    return complete_sid(config, endpoint, error);
 }
 
 /* Once all links of all devices are known to be good. */

@@ -42,8 +42,9 @@ static const Property sva_device_properties[] = {
     {
         .name = "credits", .kind = PROPERTY_UNSIGNED,
         .offset = offsetof(SvaEntry, credits),
-        .min = 1, .max = CONFIG_SVA_CREDITS_MAX,
-        .accepts = "a number from 1 to "
+        .min = CONFIG_SVA_CREDITS_MIN, .max = CONFIG_SVA_CREDITS_MAX,
+        .accepts = "a number from " CONFIG_NUMBER_TEXT(CONFIG_SVA_CREDITS_MIN)
+                   " to "
                    CONFIG_NUMBER_TEXT(CONFIG_SVA_CREDITS_MAX),
         .type_name = "uint32",
         .description = "pages that it may have asked for at a time",

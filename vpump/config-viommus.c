@@ -56,6 +56,20 @@ static const Property arm_smmuv3_properties[] = {
         .default_text = "auto: 44",
     },
     {
+        .name = "pri", .kind = PROPERTY_BOOL, .max = true,
+        .offset = offsetof(Smmuv3Entry, properties.pri),
+        .accepts = "'on' or 'off'", .type_name = "bool",
+        .description = "page requests of emulated devices (IDR0.PRI)",
+        .default_text = "off",
+    },
+    {
+        .name = "priq-log2size", .kind = PROPERTY_UNSIGNED, .max = 19,
+        .offset = offsetof(Smmuv3Entry, properties.log2_priq),
+        .accepts = "a number from 0 to 19", .type_name = "uint8",
+        .description = "entries of the PRI queue, log2 (IDR1.PRIQS)",
+        .default_text = "19",
+    },
+    {
         .name = "ril", .kind = PROPERTY_BOOL, .max = true,
         .offset = offsetof(Smmuv3Entry, properties.ril), .takes_auto = true,
         .accepts = "'on', 'off' or 'auto'", .type_name = "OnOffAuto",
@@ -80,6 +94,21 @@ static void arm_smmuv3_init(ConfigEntry *entry)
     smmu->properties = SMMUV3_PROPERTIES_DEFAULT;
     smmu->properties.log2_eventq = CONFIG_LOG2_EVENTQ_DEFAULT;
     smmu->viommu.next_sid = CONFIG_SID_FIRST;
+}
+
+/* As QEMU words it for others. */
+static bool arm_smmuv3_check(const ConfigEntry *entry, GError **error)
+{
+    const Smmuv3Properties *properties =
+        &((const Smmuv3Entry *)entry)->properties;
+
+    if (properties->pri && !properties->ats) {
+        g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                            "Need to set ats for pri\n"
+                            "give ats=on, or pri=off");
+        return false;
+    }
+    return true;
 }
 
 /*
@@ -216,6 +245,7 @@ const ConfigType config_type_arm_smmuv3 = {
     .properties = arm_smmuv3_properties,
     .property_count = G_N_ELEMENTS(arm_smmuv3_properties),
     .init = arm_smmuv3_init,
+    .check = arm_smmuv3_check,
 };
 
 const ConfigType config_type_intel_iommu = {

@@ -36,13 +36,14 @@
 #define CONFIG_SID_STEP 8
 
 /*
- * Of an sva-device. A PASID's request groups have 512 indices, so that no more
- * than so many can be open.
+ * Of an sva-device. An operation takes up to 4 credits, for one group of page
+ * requests; there are 512 indices of groups.
  */
 #define CONFIG_SVA_PASIDS_DEFAULT 4
 #define CONFIG_SVA_PASIDS_MAX 64
 #define CONFIG_SVA_CREDITS_DEFAULT 64
-#define CONFIG_SVA_CREDITS_MAX 512
+#define CONFIG_SVA_CREDITS_MIN 4
+#define CONFIG_SVA_CREDITS_MAX 2048
 #define CONFIG_SVA_QUEUE_DEPTH_DEFAULT 32
 #define CONFIG_SVA_QUEUE_DEPTH_MAX 512
 

@@ -32,7 +32,7 @@
     "\naccepted: guest=NAME, process=NAME, debug-threads=on|off"
 #define SMMU_HINT                                                        \
     "\naccepted: accel, ats, eventq-log2size, id, iothread, msi, oas, "  \
-    "ril, ssidsize"
+    "pri, priq-log2size, ril, ssidsize"
 
 static const struct {
     Words words;
@@ -176,6 +176,12 @@ static const struct {
     { { { "-device", S ",eventq-log2size=20" } },
       "-device " S ",eventq-log2size=20: eventq-log2size value must be in "
       "range [0, 19]" },
+    { { { "-device", S ",ats=on,pri=on,priq-log2size=20" } },
+      "-device " S ",ats=on,pri=on,priq-log2size=20: priq-log2size value must "
+      "be in range [0, 19]" },
+    { { { "-device", S ",pri=on" } },
+      "-device " S ",pri=on: Need to set ats for pri\n"
+      "give ats=on, or pri=off" },
     /* links */
     { { { "-device", S ",iothread=io0" } },
       "-device " S ",iothread=io0: Device 'io0' not found\n"
@@ -289,15 +295,20 @@ static const struct {
       "-device sva-device,id=a,viommu=v0,iommufd=h0: Property "
       "'sva-device.iommufd' not found\n"
       "accepted: credits, id, pasids, queue-depth, sid, viommu" },
-    { { { "-device", "sva-device,id=a,viommu=v0,credits=0" } },
-      "-device sva-device,id=a,viommu=v0,credits=0: credits value must be in "
-      "range [1, 512]" },
+    { { { "-device", "sva-device,id=a,viommu=v0,credits=3" } },
+      "-device sva-device,id=a,viommu=v0,credits=3: credits value must be in "
+      "range [4, 2048]" },
     { { { "-device", "sva-device,id=a,viommu=v0,queue-depth=513" } },
       "-device sva-device,id=a,viommu=v0,queue-depth=513: queue-depth value "
       "must be in range [1, 512]" },
     { { { "-device", "sva-device,id=a,viommu=v0,pasids=many" } },
       "-device sva-device,id=a,viommu=v0,pasids=many: Parameter 'pasids' "
       "expects a number from 1 to 64" },
+    { { { "-device", V ",pasid-bits=3",
+          "-device", "sva-device,id=a,viommu=v0,pasids=8" } },
+      "-device sva-device,id=a,viommu=v0,pasids=8: Property "
+      "'sva-device.pasids' doesn't take value '8'\n"
+      "'v0' has pasid-bits=3, for 7 PASIDs" },
     { { { HOST, "-device", V,
           "-device", "sva-device,id=a,viommu=v0,sid=9",
           "-device", "emulated-pci,id=d0,viommu=v0,iommufd=h0,sid=9" } },

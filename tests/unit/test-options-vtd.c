@@ -108,10 +108,10 @@ static void test_sva_device(void)
         unsigned queue_depth;
     } cases[] = {
         { "sva-device,id=a,viommu=v0", 4, 64, 32 },
-        { "sva-device,id=a,viommu=v0,pasids=1,credits=1,queue-depth=1",
-          1, 1, 1 },
-        { "sva-device,queue-depth=512,credits=512,pasids=64,viommu=v0,id=a",
-          64, 512, 512 },
+        { "sva-device,id=a,viommu=v0,pasids=1,credits=4,queue-depth=1",
+          1, 4, 1 },
+        { "sva-device,queue-depth=512,credits=2048,pasids=64,viommu=v0,id=a",
+          64, 2048, 512 },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
