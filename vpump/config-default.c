@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Two vIOMMUs, so that one's load can be seen not to disturb the other.
+ * One vIOMMU for each way that an event takes, so that each can be seen not to
+ * disturb the others: SMMUv3 events, page requests that come through the host,
+ * page requests of emulated devices.
  */
 #include "config-internal.h"
 
@@ -30,28 +32,33 @@ static const char *default_iommufd(Config *config)
     return entry->id;
 }
 
+/* @iommufd: NULL for devices that belong to no host */
 static void add_devices(Config *config, const char *viommu,
-                        const char *iommufd)
+                        const ConfigType *type, const char *iommufd)
 {
     for (int i = 0; i < DEFAULT_DEVICES; i++) {
         g_autofree char *id = g_strdup_printf("%s-dev%d", viommu, i);
-        PciEntry *pci = (PciEntry *)config_add(
-            config, &config_type_emulated_pci, id, config_default_origin,
-            NULL);
+        ConfigEntry *entry =
+            config_add(config, type, id, config_default_origin, NULL);
 
-        pci->endpoint.viommu = g_strdup(viommu);
-        pci->iommufd = g_strdup(iommufd);
+        ((EndpointEntry *)entry)->viommu = g_strdup(viommu);
+        if (iommufd) {
+            ((PciEntry *)entry)->iommufd = g_strdup(iommufd);
+        }
     }
 }
 
 void config_add_default_machine(Config *config)
 {
-    static const char *const smmus[] = { "smmu0", "smmu1" };
     const char *iommufd = default_iommufd(config);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(smmus); i++) {
-        config_add(config, &config_type_arm_smmuv3, smmus[i],
-                   config_default_origin, NULL);
-        add_devices(config, smmus[i], iommufd);
-    }
+    config_add(config, &config_type_arm_smmuv3, "smmu0", config_default_origin,
+               NULL);
+    add_devices(config, "smmu0", &config_type_emulated_pci, iommufd);
+    config_add(config, &config_type_intel_iommu, "vtd0", config_default_origin,
+               NULL);
+    add_devices(config, "vtd0", &config_type_emulated_pci, iommufd);
+    config_add(config, &config_type_intel_iommu, "vtd1", config_default_origin,
+               NULL);
+    add_devices(config, "vtd1", &config_type_sva_device, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What a machine has done: counters of its parts put together, at both ends of
- * the path that an event takes.
+ * the path that an event or a page request takes.
  */
 #include "machine-internal.h"
 
@@ -9,25 +9,18 @@
 #include "host/emul.h"
 
 #include <inttypes.h>
+#include <string.h>
 
-GArray *machine_collect_devices(const Machine *machine,
-                                const MachineViommu *part, HostIommu **host)
+MachineHost *machine_host_of(const MachineViommu *part)
 {
-    GArray *devices = g_array_new(FALSE, FALSE, sizeof(WorkloadDevice));
+    for (unsigned i = 0; i < part->devices->len; i++) {
+        const MachineDevice *device = part->devices->pdata[i];
 
-    for (unsigned i = 0; i < machine->devices->len; i++) {
-        const MachineDevice *device = machine->devices->pdata[i];
-        WorkloadDevice item;
-
-        if (device->viommu == part) {
-            item.dev_id = vfio_device_get_dev_id(device->vfio);
-            item.sid = device->entry->endpoint.sid;
-            item.id = device->entry->endpoint.base.id;
-            *host = vfio_device_get_host(device->vfio);
-            g_array_append_val(devices, item);
+        if (device->kind->type == &config_type_emulated_pci) {
+            return ((const MachinePci *)device)->host;
         }
     }
-    return devices;
+    return NULL;
 }
 
 size_t machine_get_viommu_count(const Machine *machine)
@@ -38,37 +31,66 @@ size_t machine_get_viommu_count(const Machine *machine)
 /* Not one moment: what is under way is counted at one end and not the other. */
 static RunSample get_sample(const MachineViommu *part)
 {
-    GuestSmmuv3Counts guest = guest_smmuv3_get_counts(part->guest);
     RunSample sample = {
-        .seen = guest.seen,
-        .corrupt = guest.corrupt,
-        .guest_overflows = guest.overflows,
-        .gerrors = guest.gerrors,
         .pump = viommu_get_stats(part->viommu),
+        .pages.pump = viommu_get_page_stats(part->viommu),
     };
 
-    if (part->load) {
-        WorkloadCounts load = workload_events_get_counts(part->load);
+    part->model->add_sample(part, &sample);
+    for (unsigned i = 0; i < part->devices->len; i++) {
+        const MachineDevice *device = part->devices->pdata[i];
 
-        sample.generated = load.generated;
-        sample.refused = load.refused;
+        device->kind->add_sample(device, &sample);
     }
     return sample;
 }
 
+static void get_latencies(const MachineViommu *part, RunLatencies *latencies)
+{
+    memset(latencies, 0, sizeof(*latencies));
+    if (part->model->get_latency) {
+        part->model->get_latency(part, &latencies->event);
+    }
+    for (unsigned i = 0; i < part->devices->len; i++) {
+        const MachineDevice *device = part->devices->pdata[i];
+
+        if (device->kind->add_roundtrip) {
+            device->kind->add_roundtrip(device, &latencies->roundtrip);
+        }
+    }
+}
+
 RunResult machine_get_result(const Machine *machine, size_t index,
-                             HistogramSnapshot *latency)
+                             RunLatencies *latencies)
 {
     const MachineViommu *part = machine->viommus->pdata[index];
 
-    guest_smmuv3_get_latency(part->guest, latency);
+    get_latencies(part, latencies);
     return (RunResult){
-        .id = part->entry->viommu.base.id,
-        .model = part->entry->viommu.base.type->name,
-        .iothread = part->entry->viommu.iothread,
+        .id = part->entry->base.id,
+        .model = part->entry->base.type->name,
+        .iothread = part->entry->iothread,
         .sample = get_sample(part),
-        .latency = latency,
+        .latencies = latencies,
     };
+}
+
+GArray *machine_get_devices(const Machine *machine, size_t index)
+{
+    const MachineViommu *part = machine->viommus->pdata[index];
+    GArray *results = g_array_new(FALSE, FALSE, sizeof(RunDevice));
+
+    for (unsigned i = 0; i < part->devices->len; i++) {
+        const MachineDevice *device = part->devices->pdata[i];
+        RunDevice result = {
+            .id = device->entry->base.id,
+            .kind = device->entry->base.type->name,
+        };
+
+        device->kind->get_result(device, &result);
+        g_array_append_val(results, result);
+    }
+    return results;
 }
 
 uint64_t machine_count_pending(const Machine *machine)
@@ -84,35 +106,63 @@ uint64_t machine_count_pending(const Machine *machine)
 }
 
 /* Events that the devices of @host have reported. */
-static uint64_t reported_to(const Machine *machine, HostIommu *host)
+static uint64_t reported_to(const Machine *machine, const MachineHost *host)
 {
     uint64_t generated = 0;
 
     for (unsigned i = 0; i < machine->viommus->len; i++) {
         const MachineViommu *part = machine->viommus->pdata[i];
-        HostIommu *own = NULL;
-        g_autoptr(GArray) devices =
-            machine_collect_devices(machine, part, &own);
 
-        if (own == host && part->load) {
-            generated += workload_events_get_counts(part->load).generated;
+        if (machine_host_of(part) == host) {
+            generated += get_sample(part).generated;
         }
     }
     return generated;
+}
+
+/* Do both sides count the same? Else @error says who counts what. */
+static bool check_equal(const MachineHost *part, uint64_t counted,
+                        uint64_t known, const char *what, const char *done,
+                        GError **error)
+{
+    if (counted != known) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "'%s' counts %" PRIu64 " %s, its devices have %s "
+                    "%" PRIu64, part->entry->base.id, counted, what, done,
+                    known);
+        return false;
+    }
+    return true;
+}
+
+/* Each group is answered once: what the host did itself included. */
+static bool check_pages(const MachineHost *part, GError **error)
+{
+    EmulPageStats stats = emul_get_page_stats(part->host);
+    uint64_t raised = 0, responded = 0;
+
+    for (size_t i = 0; i < part->page_devices; i++) {
+        WorkloadPagesCounts counts = workload_pages_get_counts(part->pages, i);
+
+        raised += counts.raised;
+        responded += counts.success + counts.invalid + counts.stray;
+    }
+    return check_equal(part, stats.raised, raised, "groups of page requests",
+                       "raised", error) &&
+           check_equal(part, stats.answered + stats.automatic, responded,
+                       "answers to them", "received", error) &&
+           check_equal(part, stats.open, 0, "open groups", "left", error);
 }
 
 bool machine_check_hosts(const Machine *machine, GError **error)
 {
     for (unsigned i = 0; i < machine->hosts->len; i++) {
         const MachineHost *part = machine->hosts->pdata[i];
-        uint64_t reported = reported_to(machine, part->host);
-        uint64_t counted = emul_get_stats(part->host).generated;
 
-        if (reported != counted) {
-            g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                        "'%s' counts %" PRIu64 " events, its devices have "
-                        "reported %" PRIu64, part->entry->base.id, counted,
-                        reported);
+        if (!check_equal(part, emul_get_stats(part->host).generated,
+                         reported_to(machine, part), "events", "reported",
+                         error) ||
+            !check_pages(part, error)) {
             return false;
         }
     }

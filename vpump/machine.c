@@ -13,6 +13,17 @@
 #include <string.h>
 #include <sys/resource.h>
 
+static const MachineModel *const models[] = {
+    &machine_model_smmuv3,
+    &machine_model_vtd,
+};
+
+static const MachineKind *const kinds[] = {
+    &machine_kind_pci_events,
+    &machine_kind_pci_pages,
+    &machine_kind_sva,
+};
+
 static void iothread_free(void *opaque)
 {
     MachineIothread *self = opaque;
@@ -21,11 +32,13 @@ static void iothread_free(void *opaque)
     g_free(self);
 }
 
+/* Only then can no answer come for a group that is still open. */
 static void host_free(void *opaque)
 {
     MachineHost *self = opaque;
 
     host_iommu_free(self->host);
+    workload_pages_free(self->pages);
     g_free(self);
 }
 
@@ -34,23 +47,20 @@ static void viommu_part_free(void *opaque)
 {
     MachineViommu *self = opaque;
 
-    workload_events_free(self->load);
     viommu_free(self->viommu);
-    guest_smmuv3_free(self->guest);
+    self->model->free(self);
     irq_sink_eventfd_free(self->irq);
     guest_ram_free(self->ram);
+    g_ptr_array_unref(self->devices);
     g_free(self);
 }
 
-/* The reverse of make_device(), from whatever step it came to. */
 static void device_free(void *opaque)
 {
     MachineDevice *self = opaque;
 
-    if (self->plugged) {
-        viommu_remove_device(self->viommu->viommu, self->entry->endpoint.sid);
-    }
-    vfio_device_free(self->vfio);
+    self->kind->free(self);
+    g_ptr_array_remove(self->viommu->devices, self);
     g_free(self);
 }
 
@@ -68,13 +78,13 @@ static IOThread *find_iothread(const Machine *machine, const char *id)
     g_assert_not_reached();
 }
 
-static HostIommu *find_host(const Machine *machine, const char *id)
+MachineHost *machine_find_host(const Machine *machine, const char *id)
 {
     for (unsigned i = 0; i < machine->hosts->len; i++) {
-        const MachineHost *part = machine->hosts->pdata[i];
+        MachineHost *part = machine->hosts->pdata[i];
 
         if (strcmp(part->entry->base.id, id) == 0) {
-            return part->host;
+            return part;
         }
     }
     g_assert_not_reached();
@@ -85,8 +95,29 @@ static MachineViommu *find_viommu(const Machine *machine, const char *id)
     for (unsigned i = 0; i < machine->viommus->len; i++) {
         MachineViommu *part = machine->viommus->pdata[i];
 
-        if (strcmp(part->entry->viommu.base.id, id) == 0) {
+        if (strcmp(part->entry->base.id, id) == 0) {
             return part;
+        }
+    }
+    g_assert_not_reached();
+}
+
+static const MachineModel *find_model(const ConfigType *type)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(models); i++) {
+        if (models[i]->type == type) {
+            return models[i];
+        }
+    }
+    g_assert_not_reached();
+}
+
+const MachineKind *machine_find_kind(const ConfigType *type,
+                                     const ConfigType *viommu_type)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (kinds[i]->type == type && kinds[i]->viommu_type == viommu_type) {
+            return kinds[i];
         }
     }
     g_assert_not_reached();
@@ -121,86 +152,82 @@ static bool make_host(Machine *machine, const ConfigEntry *entry,
     part = g_new0(MachineHost, 1);
     part->entry = (const IommufdEntry *)entry;
     part->host = host;
+    part->pages = workload_pages_new(host);
     g_ptr_array_add(machine->hosts, part);
     return true;
 }
 
-/* No guest driver drives it yet. */
-static bool make_nothing(Machine *machine, const ConfigEntry *entry,
-                         GError **error)
+static bool make_object(Machine *machine, const ConfigEntry *entry,
+                        GError **error)
 {
-    g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                        "not to be had yet");
-    return false;
+    return entry->type == &config_type_iothread
+        ? make_iothread(machine, entry, error)
+        : make_host(machine, entry, error);
 }
 
 /* In the array from the start: whatever part of it is made gets freed. */
 static bool make_viommu(Machine *machine, const ConfigEntry *entry,
                         GError **error)
 {
-    MachineViommu *part = g_new0(MachineViommu, 1);
+    const MachineModel *model = find_model(entry->type);
+    MachineViommu *part = g_malloc0(model->part_size);
     ViommuConfig config = { .id = entry->id };
 
+    part->model = model;
+    part->entry = (const ViommuEntry *)entry;
+    part->machine = machine;
+    part->devices = g_ptr_array_new();
     g_ptr_array_add(machine->viommus, part);
-    part->entry = (const Smmuv3Entry *)entry;
-    part->ram = guest_ram_new(GUEST_SMMUV3_RAM_BYTES, error);
+    part->ram = guest_ram_new(model->ram_bytes(machine->config, part->entry),
+                              error);
     if (!part->ram) {
         return false;
     }
-    part->irq = irq_sink_eventfd_new(SMMUV3_IRQ_COUNT, GUEST_SMMUV3_DOORBELL,
-                                     error);
+    part->irq = irq_sink_eventfd_new(model->irq_lines, model->doorbell, error);
     if (!part->irq) {
         return false;
     }
     config.ctx = iothread_get_aio_context(
-        find_iothread(machine, part->entry->viommu.iothread));
+        find_iothread(machine, part->entry->iothread));
     config.mem = guest_ram_get_mem(part->ram);
     config.irq = part->irq;
-    part->viommu = smmuv3_new(&config, &part->entry->properties, error);
+    part->viommu = model->make(&config, part->entry, error);
     return part->viommu != NULL;
 }
 
-/* A device is opened, bound to its host, and plugged into its vIOMMU. */
+/* Likewise. */
 static bool make_device(Machine *machine, const ConfigEntry *entry,
                         GError **error)
 {
-    MachineDevice *part = g_new0(MachineDevice, 1);
-    HostIommu *host;
-    int fd;
+    const EndpointEntry *wanted = (const EndpointEntry *)entry;
+    MachineViommu *viommu = find_viommu(machine, wanted->viommu);
+    const MachineKind *kind =
+        machine_find_kind(entry->type, viommu->entry->base.type);
+    MachineDevice *part = g_malloc0(kind->part_size);
 
+    part->kind = kind;
+    part->entry = wanted;
+    part->viommu = viommu;
+    part->index = viommu->devices->len;
+    g_ptr_array_add(viommu->devices, part);
     g_ptr_array_add(machine->devices, part);
-    part->entry = (const PciEntry *)entry;
-    part->viommu = find_viommu(machine, part->entry->endpoint.viommu);
-    host = find_host(machine, part->entry->iommufd);
-    fd = emul_device_open(host);
-    if (fd < 0) {
-        error_set_errno(error, errno, "emulated device");
-        return false;
-    }
-    part->vfio = vfio_device_bind(host, fd, entry->id, error);
-    if (!part->vfio) {
-        host->ops->close(host, fd);
-        return false;
-    }
-    part->plugged = viommu_add_device(part->viommu->viommu, part->vfio,
-                                      part->entry->endpoint.sid, error);
-    return part->plugged;
+    return kind->make(machine, part, error);
 }
 
-/* Make every entry of one type; on failure say which option it was. */
-static bool make_all(Machine *machine, const ConfigType *type,
+/* Make every entry of one role; on failure say which option it was. */
+static bool make_all(Machine *machine, ConfigList which, ConfigRole role,
                      bool (*make)(Machine *machine, const ConfigEntry *entry,
                                   GError **error),
                      GError **error)
 {
-    const GPtrArray *list = machine->config->lists[type->list];
+    const GPtrArray *list = machine->config->lists[which];
 
     for (unsigned i = 0; i < list->len; i++) {
         const ConfigEntry *entry = list->pdata[i];
 
-        if (entry->type == type && !make(machine, entry, error)) {
+        if (entry->type->role == role && !make(machine, entry, error)) {
             g_prefix_error(error, "%s: %s '%s': ", entry->origin,
-                           type->name, entry->id);
+                           entry->type->name, entry->id);
             return false;
         }
     }
@@ -208,27 +235,12 @@ static bool make_all(Machine *machine, const ConfigType *type,
 }
 
 /* With all devices there: hot plug is not the program's business. */
-static bool start_guest(Machine *machine, MachineViommu *part, GError **error)
-{
-    HostIommu *host = NULL;
-    g_autoptr(GArray) devices = machine_collect_devices(machine, part, &host);
-    g_autofree uint32_t *sids = g_new(uint32_t, devices->len);
-    GuestSmmuv3Config config = {
-        .viommu = part->viommu, .ram = part->ram, .irq = part->irq,
-        .sids = sids, .sid_count = devices->len,
-    };
-
-    for (unsigned i = 0; i < devices->len; i++) {
-        sids[i] = g_array_index(devices, WorkloadDevice, i).sid;
-    }
-    part->guest = guest_smmuv3_new(&config, error);
-    return part->guest != NULL;
-}
-
 static bool start_guests(Machine *machine, GError **error)
 {
     for (unsigned i = 0; i < machine->viommus->len; i++) {
-        if (!start_guest(machine, machine->viommus->pdata[i], error)) {
+        MachineViommu *part = machine->viommus->pdata[i];
+
+        if (!part->model->start_guest(part, error)) {
             return false;
         }
     }
@@ -244,15 +256,13 @@ static void free_backwards(GPtrArray *parts)
     g_ptr_array_unref(parts);
 }
 
-/* Each consumes what its queue holds, and switches its SMMU off. */
+/* Each consumes what its queue holds, and switches its vIOMMU off. */
 static void stop_guests(Machine *machine)
 {
     for (unsigned i = 0; i < machine->viommus->len; i++) {
         MachineViommu *part = machine->viommus->pdata[i];
 
-        if (part->guest) {
-            guest_smmuv3_stop(part->guest);
-        }
+        part->model->stop_guest(part);
     }
 }
 
@@ -278,15 +288,17 @@ Machine *machine_new(const Config *config, GError **error)
     Machine *machine = g_new0(Machine, 1);
 
     machine->config = config;
+    lock_init(&machine->big_lock, LOCK_RANK_BIG);
     machine->iothreads = g_ptr_array_new_with_free_func(iothread_free);
     machine->hosts = g_ptr_array_new_with_free_func(host_free);
     machine->viommus = g_ptr_array_new_with_free_func(viommu_part_free);
     machine->devices = g_ptr_array_new_with_free_func(device_free);
-    if (make_all(machine, &config_type_iothread, make_iothread, error) &&
-        make_all(machine, &config_type_iommufd_emulated, make_host, error) &&
-        make_all(machine, &config_type_arm_smmuv3, make_viommu, error) &&
-        make_all(machine, &config_type_intel_iommu, make_nothing, error) &&
-        make_all(machine, &config_type_emulated_pci, make_device, error) &&
+    if (make_all(machine, CONFIG_OBJECTS, CONFIG_ROLE_OBJECT, make_object,
+                 error) &&
+        make_all(machine, CONFIG_DEVICES, CONFIG_ROLE_VIOMMU, make_viommu,
+                 error) &&
+        make_all(machine, CONFIG_DEVICES, CONFIG_ROLE_ENDPOINT, make_device,
+                 error) &&
         start_guests(machine, error)) {
         return machine;
     }
@@ -295,12 +307,23 @@ Machine *machine_new(const Config *config, GError **error)
     return NULL;
 }
 
+/* What asks for pages ends before the guests that answer. */
+static void rest_hosts(Machine *machine)
+{
+    for (unsigned i = 0; i < machine->hosts->len; i++) {
+        MachineHost *part = machine->hosts->pdata[i];
+
+        workload_pages_rest(part->pages);
+    }
+}
+
 void machine_rest(Machine *machine)
 {
+    rest_hosts(machine);
     for (unsigned i = 0; i < machine->viommus->len; i++) {
         MachineViommu *part = machine->viommus->pdata[i];
 
-        guest_smmuv3_rest(part->guest);
+        part->model->rest(part);
     }
 }
 
@@ -308,45 +331,55 @@ void machine_free(Machine *machine)
 {
     if (machine) {
         machine_stop_load(machine);
+        rest_hosts(machine);
         stop_guests(machine);
         free_backwards(machine->devices);
         free_backwards(machine->viommus);
         free_backwards(machine->hosts);
         free_backwards(machine->iothreads);
+        lock_destroy(&machine->big_lock);
         g_free(machine);
     }
 }
 
-static bool start_load(Machine *machine, MachineViommu *part, GError **error)
-{
-    HostIommu *host = NULL;
-    g_autoptr(GArray) devices = machine_collect_devices(machine, part, &host);
-
-    G_STATIC_ASSERT(CONFIG_LOAD_MAX == WORKLOAD_RATE_MAX);
-    part->load = workload_events_start(host, (WorkloadDevice *)devices->data,
-                                       devices->len, machine->config->load,
-                                       error);
-    return part->load != NULL;
-}
-
-bool machine_start_load(Machine *machine, GError **error)
+static bool start_loads(Machine *machine, GError **error)
 {
     for (unsigned i = 0; i < machine->viommus->len; i++) {
-        if (!start_load(machine, machine->viommus->pdata[i], error)) {
-            machine_stop_load(machine);
+        MachineViommu *part = machine->viommus->pdata[i];
+
+        if (!part->model->start_load(part, error)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < machine->hosts->len; i++) {
+        MachineHost *part = machine->hosts->pdata[i];
+
+        if (!workload_pages_start(part->pages, error)) {
             return false;
         }
     }
     return true;
 }
 
+bool machine_start_load(Machine *machine, GError **error)
+{
+    if (!start_loads(machine, error)) {
+        machine_stop_load(machine);
+        return false;
+    }
+    return true;
+}
+
 void machine_stop_load(Machine *machine)
 {
+    for (unsigned i = 0; i < machine->hosts->len; i++) {
+        MachineHost *part = machine->hosts->pdata[i];
+
+        workload_pages_stop(part->pages);
+    }
     for (unsigned i = 0; i < machine->viommus->len; i++) {
         MachineViommu *part = machine->viommus->pdata[i];
 
-        if (part->load) {
-            workload_events_stop(part->load);
-        }
+        part->model->stop_load(part);
     }
 }

@@ -53,18 +53,29 @@ size_t machine_get_viommu_count(const Machine *machine);
 /**
  * machine_get_result() - what one vIOMMU has done so far
  * @index: below machine_get_viommu_count()
- * @latency: overwritten; the result borrows it
+ * @latencies: overwritten; the result borrows them
  *
  * Exact once all is settled and machine_rest() was called.
  */
 RunResult machine_get_result(const Machine *machine, size_t index,
-                             HistogramSnapshot *latency);
+                             RunLatencies *latencies);
 
-/* Events of all vIOMMUs that are not accounted for yet; 0 when settled. */
+/**
+ * machine_get_devices() - what the devices behind one vIOMMU have done so far
+ *
+ * Return: RunDevice items, to be given to g_array_unref().
+ */
+GArray *machine_get_devices(const Machine *machine, size_t index);
+
+/*
+ * Events, page requests and operations of all vIOMMUs that are not accounted
+ * for yet; 0 when settled.
+ */
 uint64_t machine_count_pending(const Machine *machine);
 
 /**
- * machine_check_hosts() - do the hosts count as many events as the devices?
+ * machine_check_hosts() - do the hosts count as many events and page requests
+ * as their devices?
  *
  * Return: false if not, and @error set to the first difference.
  */

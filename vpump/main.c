@@ -59,8 +59,8 @@ static bool is_settled(void *opaque)
     if (pending > 0 && !run->said_so &&
         aio_clock_ns() - run->drain_ns > PATIENCE_NS) {
         run->said_so = true;
-        info_report("waiting for %" PRIu64 " events to be accounted for",
-                    pending);
+        info_report("waiting for %" PRIu64 " events or page requests to be "
+                    "accounted for", pending);
     }
     return pending == 0;
 }
@@ -116,12 +116,19 @@ static bool judge(const Run *run, const RunResult *results, size_t count)
 static bool print_results(Run *run, GError **error)
 {
     size_t count = machine_get_viommu_count(run->machine);
-    g_autofree HistogramSnapshot *latencies = g_new(HistogramSnapshot, count);
+    g_autofree RunLatencies *latencies = g_new(RunLatencies, count);
+    g_autoptr(GPtrArray) devices =
+        g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
     g_autofree RunResult *results = g_new(RunResult, count);
     bool balanced;
 
     for (size_t i = 0; i < count; i++) {
+        GArray *own = machine_get_devices(run->machine, i);
+
+        g_ptr_array_add(devices, own);
         results[i] = machine_get_result(run->machine, i, &latencies[i]);
+        results[i].devices = (RunDevice *)own->data;
+        results[i].device_count = own->len;
     }
     balanced = judge(run, results, count);
     if (!run->config->quiet) {

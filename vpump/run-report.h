@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a run prints: a line per vIOMMU and second, the table at the end, the
- * JSON report, and the verdict whether the accounting balances.
+ * What a run prints: a line per vIOMMU and second, the table at the end, and
+ * the JSON report.
  *
  * Threads: any; pure.
  */
@@ -9,69 +9,71 @@
 #define VPUMP_RUN_REPORT_H
 
 #include "histogram.h"
+#include "run-sample.h"
 
-#include "hw/iommu/viommu.h"
+#include <glib.h>
 
 /* Columns of a line besides the id's. */
-#define RUN_REPORT_LINE_WIDTH 66
+#define RUN_REPORT_LINE_WIDTH 74
 
 /**
- * struct RunSample - one vIOMMU at one time
- * @generated: events that its devices reported and the host took or lost
- * @refused: events that the host did not take at all; 0 in a good run
- * @seen: intact records that the guest's driver has read
- * @corrupt: records that it could not have been given: damaged, from no device
- *           of its, out of order or twice
- * @guest_overflows: times that the driver has found the overflow flag toggled
- * @gerrors: times that it has found a global error
- * @pump: the library's counters
+ * struct RunLatencies - how long it took
+ * @event: from the report to the guest's eyes, of the records that it has read
+ * @roundtrip: from the request to the response, of the groups responded to
  */
-typedef struct RunSample {
-    uint64_t generated;
-    uint64_t refused;
-    uint64_t seen;
-    uint64_t corrupt;
-    uint64_t guest_overflows;
-    uint64_t gerrors;
-    ViommuStats pump;
-} RunSample;
+typedef struct RunLatencies {
+    HistogramSnapshot event;
+    HistogramSnapshot roundtrip;
+} RunLatencies;
+
+/**
+ * struct RunDevice - one device in the end
+ * @id, @kind: names, borrowed
+ * @completed_operations: events reported, groups responded to, or operations
+ *                        in the guest's memory
+ * @in_memory: it is the last of these
+ * @verified: of which the guest has checked what they left in its memory
+ */
+typedef struct RunDevice {
+    const char *id;
+    const char *kind;
+    uint64_t completed_operations;
+    bool in_memory;
+    uint64_t verified;
+} RunDevice;
 
 /**
  * struct RunResult - one vIOMMU in the end
  * @id, @model, @iothread: names, borrowed
- * @latency: of all records that the guest has read, borrowed
+ * @latencies: borrowed
+ * @devices: @device_count of them, borrowed; only the JSON report has them
  */
 typedef struct RunResult {
     const char *id;
     const char *model;
     const char *iothread;
     RunSample sample;
-    const HistogramSnapshot *latency;
+    const RunLatencies *latencies;
+    const RunDevice *devices;
+    size_t device_count;
 } RunResult;
 
 /**
- * run_sample_pending() - how much is still under way
+ * run_report_latency() - the one that a line shows
+ * @kinds: as RunSample has them
  *
- * Events that are not accounted for, and delivered records that were not read.
+ * Return: the round trip of a vIOMMU whose devices ask for pages, else that of
+ * events.
  */
-uint64_t run_sample_pending(const RunSample *sample);
-
-/**
- * run_sample_explain() - what does not balance, and by how much
- *
- * Besides what is under way: corrupt records; refused events, without which an
- * empty run would balance; loss that was not shown to the guest, or that it did
- * not notice; global errors. Of a guest at rest, see machine_rest().
- *
- * Return: one line, to be given to g_free(), or NULL if all is well.
- */
-char *run_sample_explain(const RunSample *sample);
+const HistogramSnapshot *run_report_latency(unsigned kinds,
+                                            const RunLatencies *latencies);
 
 /**
  * run_report_heading() - the line above the lines
  * @id_width: columns for the id
  *
- * Lines and their heading are @id_width + %RUN_REPORT_LINE_WIDTH columns wide,
+ * "requests/s" are answered groups of page requests, "ops/s" completed
+ * operations. Lines and their heading are @id_width + %RUN_REPORT_LINE_WIDTH columns wide,
  * whatever the values, and end in a newline.
  */
 void run_report_heading(GString *text, int id_width);

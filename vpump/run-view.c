@@ -36,7 +36,7 @@ struct RunView {
      * pairs with run_view_update(), which only asks whether.
      */
     atomic_bool disturbed;
-    HistogramSnapshot latest;   /* for update_row() */
+    RunLatencies latest;        /* for update_row() */
     HistogramSnapshot interval; /* the same */
     ViewRow rows[];
 };
@@ -80,10 +80,11 @@ RunView *run_view_new(const Machine *machine, FILE *out)
     view->count = count;
     view->id_width = strlen("vIOMMU");
     for (size_t i = 0; i < count; i++) {
-        RunResult result =
-            machine_get_result(machine, i, &view->rows[i].latency);
+        RunResult result = machine_get_result(machine, i, &view->latest);
 
         view->rows[i].sample = result.sample;
+        view->rows[i].latency =
+            *run_report_latency(result.sample.kinds, &view->latest);
         view->id_width = MAX(view->id_width, (int)strlen(result.id));
     }
     view->is_terminal = is_terminal(out);
@@ -107,13 +108,15 @@ static void update_row(RunView *view, GString *text, size_t index,
 {
     ViewRow *row = &view->rows[index];
     RunResult result = machine_get_result(view->machine, index, &view->latest);
+    const HistogramSnapshot *latency =
+        run_report_latency(result.sample.kinds, &view->latest);
 
-    view->interval = view->latest;
+    view->interval = *latency;
     histogram_snapshot_subtract(&view->interval, &row->latency);
     run_report_line(text, view->id_width, result.id, &row->sample,
                     &result.sample, interval_ns, &view->interval);
     row->sample = result.sample;
-    row->latency = view->latest;
+    row->latency = *latency;
 }
 
 /* Back to the first of the lines, or a heading for new ones. */

@@ -243,15 +243,26 @@ WorkloadEvents *workload_events_start(HostIommu *host,
     return load;
 }
 
-WorkloadCounts workload_events_get_counts(WorkloadEvents *load)
+WorkloadCounts workload_events_get_device_counts(const WorkloadEvents *load,
+                                                 size_t index)
+{
+    const LoadThread *thread = &load->threads[index];
+
+    return (WorkloadCounts){
+        .generated = counter_get(&thread->generated),
+        .refused = counter_get(&thread->refused),
+    };
+}
+
+WorkloadCounts workload_events_get_counts(const WorkloadEvents *load)
 {
     WorkloadCounts counts = { 0 };
 
     for (size_t i = 0; i < load->devices; i++) {
-        const LoadThread *thread = &load->threads[i];
+        WorkloadCounts device = workload_events_get_device_counts(load, i);
 
-        counts.generated += counter_get(&thread->generated);
-        counts.refused += counter_get(&thread->refused);
+        counts.generated += device.generated;
+        counts.refused += device.refused;
     }
     return counts;
 }

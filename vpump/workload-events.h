@@ -65,7 +65,11 @@ void workload_events_stop(WorkloadEvents *load);
 /* Stops it first. NULL is ignored. */
 void workload_events_free(WorkloadEvents *load);
 
-WorkloadCounts workload_events_get_counts(WorkloadEvents *load);
+WorkloadCounts workload_events_get_counts(const WorkloadEvents *load);
+
+/* Of the device at @index in the array that it was started with. */
+WorkloadCounts workload_events_get_device_counts(const WorkloadEvents *load,
+                                                 size_t index);
 
 /**
  * workload_events_due_count() - how many events one device has to report by

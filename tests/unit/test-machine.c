@@ -7,6 +7,7 @@
 #include "base/rcu.h"
 #include "base/report.h"
 #include "host/emul.h"
+#include "host/iommufd-abi.h"
 #include "iothread/aio-context.h"
 
 #include <sched.h>
@@ -14,27 +15,34 @@
 
 #define DEADLINE_NS (40 * INT64_C(1000000000))
 
-/* Of all vIOMMUs. */
-static void count_events(const Machine *machine, uint64_t *seen,
-                         uint64_t *refused)
+/*
+ * What the slowest vIOMMU that has devices has done, and what the host has
+ * refused to any.
+ */
+static uint64_t count_work(const Machine *machine, uint64_t *refused)
 {
-    g_autofree HistogramSnapshot *latency = g_new(HistogramSnapshot, 1);
+    g_autofree RunLatencies *latencies = g_new(RunLatencies, 1);
+    uint64_t least = UINT64_MAX;
 
-    *seen = 0;
     *refused = 0;
     for (size_t i = 0; i < machine_get_viommu_count(machine); i++) {
-        RunResult result = machine_get_result(machine, i, latency);
+        const MachineViommu *part = machine->viommus->pdata[i];
+        RunResult result = machine_get_result(machine, i, latencies);
 
-        *seen += result.sample.seen;
-        *refused += result.sample.refused;
+        *refused += result.sample.refused + result.sample.pages.refused;
+        if (part->devices->len > 0) {
+            least = MIN(least, result.sample.seen +
+                               result.sample.pages.responded);
+        }
     }
+    return least;
 }
 
 /* Run until the guests have seen @enough, or none, then stop and settle. */
 static void run(Machine *machine, uint64_t enough)
 {
     int64_t deadline_ns = aio_clock_ns() + DEADLINE_NS;
-    uint64_t seen, refused;
+    uint64_t refused;
     GError *error = NULL;
 
     machine_start_load(machine, &error);
@@ -42,8 +50,7 @@ static void run(Machine *machine, uint64_t enough)
     do {
         g_assert_cmpint(aio_clock_ns(), <, deadline_ns);
         sched_yield();
-        count_events(machine, &seen, &refused);
-    } while (seen < enough && refused == 0);
+    } while (count_work(machine, &refused) < enough && refused == 0);
     machine_stop_load(machine);
     while (machine_count_pending(machine) > 0) {
         g_assert_cmpint(aio_clock_ns(), <, deadline_ns);
@@ -52,17 +59,45 @@ static void run(Machine *machine, uint64_t enough)
     machine_rest(machine);
 }
 
+/* What each device has done makes up what their vIOMMU says of all. */
+static void assert_devices_add_up(const Machine *machine, size_t index,
+                                  const RunSample *sample)
+{
+    g_autoptr(GArray) devices = machine_get_devices(machine, index);
+    uint64_t in_memory = 0, others = 0;
+
+    for (unsigned i = 0; i < devices->len; i++) {
+        const RunDevice *device = &g_array_index(devices, RunDevice, i);
+
+        if (device->in_memory) {
+            in_memory += device->completed_operations;
+            g_assert_cmpuint(device->verified, ==,
+                             device->completed_operations);
+        } else {
+            others += device->completed_operations;
+        }
+    }
+    g_assert_cmpuint(in_memory, ==, sample->operations.completed);
+    if (!(sample->kinds & RUN_OPERATIONS)) {
+        g_assert_cmpuint(others, ==,
+                         sample->generated + sample->pages.responded);
+    }
+}
+
 static void assert_balanced(const Machine *machine)
 {
-    g_autofree HistogramSnapshot *latency = g_new(HistogramSnapshot, 1);
+    g_autofree RunLatencies *latencies = g_new(RunLatencies, 1);
     GError *error = NULL;
 
     for (size_t i = 0; i < machine_get_viommu_count(machine); i++) {
-        RunResult result = machine_get_result(machine, i, latency);
+        RunResult result = machine_get_result(machine, i, latencies);
         g_autofree char *explanation = run_sample_explain(&result.sample);
 
         g_assert_cmpstr(explanation, ==, NULL);
-        g_assert_cmpuint(latency->total, ==, result.sample.seen);
+        g_assert_cmpuint(latencies->event.total, ==, result.sample.seen);
+        g_assert_cmpuint(latencies->roundtrip.total, ==,
+                         result.sample.pages.responded);
+        assert_devices_add_up(machine, i, &result.sample);
     }
     machine_check_hosts(machine, &error);
     g_assert_no_error(error);
@@ -72,6 +107,10 @@ static void assert_balanced(const Machine *machine)
     "-object", "iommufd-emulated,id=h",                            \
     "-device", "emulated-pci,id=d0,viommu=s,iommufd=h,sid=0",      \
     "-device", "emulated-pci,id=d1,viommu=s,iommufd=h,sid=65535"
+
+#define VTD "-device", "intel-iommu,id=v"
+#define PCI(id) "-device", "emulated-pci,viommu=v,iommufd=h,id=" id
+#define SVA(options) "-device", "sva-device,viommu=v," options
 
 static void test_runs_balance(void)
 {
@@ -87,6 +126,21 @@ static void test_runs_balance(void)
             "-device", "arm-smmuv3,id=s,iothread=io",
             "-device", "arm-smmuv3,id=t,iothread=io",
             "-object", "iommufd-emulated,id=h2", "-load", "5000" } },
+        /* The smallest SVA device; pages of one PASID's. */
+        { { VTD, SVA("id=a,credits=4,queue-depth=1,pasids=1"), "-load",
+            "max" } },
+        { { "-device", "intel-iommu,id=v,pasid-bits=1,caching-mode=off",
+            SVA("id=a,pasids=1,credits=2048,queue-depth=512"), "-load",
+            "max" } },
+        { { "-object", "iommufd-emulated,id=h", VTD ",pasid-bits=1", PCI("d"),
+            "-load", "max" } },
+        { { "-object", "iommufd-emulated,id=h", VTD, PCI("d0"), PCI("d1"),
+            SVA("id=a"), PCI("d2"), "-load", "20000" } },
+        /* Both models on one iothread and one host. */
+        { { TWO_BEHIND_ONE, "-object", "iothread,id=io",
+            "-device", "arm-smmuv3,id=s,iothread=io",
+            VTD ",iothread=io", PCI("d2"), SVA("id=a"), "-load", "10000" } },
+        { { VTD ",svm=off,pasid-bits=0", "-load", "max" } },
     };
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -107,40 +161,92 @@ static void test_no_load_generates_nothing(void)
 {
     Words words = { { "-load", "0" } };
     g_autoptr(Config) config = words_parse_good(&words);
-    g_autofree HistogramSnapshot *latency = g_new(HistogramSnapshot, 1);
+    g_autofree RunLatencies *latencies = g_new(RunLatencies, 1);
     GError *error = NULL;
     Machine *machine = machine_new(config, &error);
 
     g_assert_no_error(error);
     run(machine, 0);
     assert_balanced(machine);
-    g_assert_cmpuint(
-        machine_get_result(machine, 0, latency).sample.generated, ==, 0);
+    for (size_t i = 0; i < machine_get_viommu_count(machine); i++) {
+        RunSample sample = machine_get_result(machine, i, latencies).sample;
+
+        g_assert_cmpuint(sample.generated, ==, 0);
+        g_assert_cmpuint(sample.pages.raised, ==, 0);
+        g_assert_cmpuint(sample.operations.begun, ==, 0);
+    }
     machine_free(machine);
 }
 
-/* An event behind the workload's back is in the host's books only. */
-static void test_host_is_checked(void)
+/* The host's books against those of its devices, once without load. */
+static void check_hosts(const Machine *machine, const char *difference)
 {
-    Words words = { { TWO_BEHIND_ONE, "-device", "arm-smmuv3,id=s" } };
-    g_autoptr(Config) config = words_parse_good(&words);
+    GError *error = NULL;
+
+    if (!difference) {
+        g_assert_true(machine_check_hosts(machine, &error));
+        g_assert_no_error(error);
+        return;
+    }
+    g_assert_false(machine_check_hosts(machine, &error));
+    g_assert_cmpstr(error->message, ==, difference);
+    g_error_free(error);
+}
+
+static Machine *machine_after_empty_load(const Config *config)
+{
     GError *error = NULL;
     Machine *machine = machine_new(config, &error);
-    const uint64_t event[EVENT_RECORD_WORDS] = { 0x10 };  /* F_TRANSLATION */
-    const MachineDevice *device;
 
     g_assert_no_error(error);
     g_assert_true(machine_start_load(machine, &error));
     machine_stop_load(machine);
-    g_assert_true(machine_check_hosts(machine, &error));
-    g_assert_no_error(error);
+    return machine;
+}
 
-    device = machine->devices->pdata[0];
+/* An event behind the workload's back is in the host's books only. */
+static void test_host_is_checked_for_events(void)
+{
+    Words words = { { TWO_BEHIND_ONE, "-device", "arm-smmuv3,id=s", "-load",
+                      "0" } };
+    g_autoptr(Config) config = words_parse_good(&words);
+    Machine *machine = machine_after_empty_load(config);
+    const uint64_t event[EVENT_RECORD_WORDS] = { 0x10 };  /* F_TRANSLATION */
+    const MachinePci *device = machine->devices->pdata[0];
+
+    check_hosts(machine, NULL);
     emul_report_event(vfio_device_get_host(device->vfio),
                       vfio_device_get_dev_id(device->vfio), event);
-    g_assert_false(machine_check_hosts(machine, &error));
-    g_assert_true(g_str_has_prefix(error->message, "'h' counts "));
-    g_error_free(error);
+    check_hosts(machine,
+                "'h' counts 1 events, its devices have reported 0");
+    machine_free(machine);
+}
+
+/* So is a group of page requests, though the guest answers it. */
+static void test_host_is_checked_for_page_requests(void)
+{
+    Words words = { { "-object", "iommufd-emulated,id=h", VTD, PCI("d"),
+                      "-load", "0" } };
+    g_autoptr(Config) config = words_parse_good(&words);
+    Machine *machine = machine_after_empty_load(config);
+    const MachinePci *device = machine->devices->pdata[0];
+    uint32_t pasids;
+    g_autofree GuestAddressSpace **spaces =
+        machine_vtd_get_spaces(&device->base, &pasids);
+    EmulPageRequest request = {
+        .dev_id = vfio_device_get_dev_id(device->vfio),
+        .pasid = 1,
+        .perm = IOMMU_PGFAULT_PERM_READ,
+        .addr = guest_address_space_get_base(spaces[0]),
+        .last = true,
+        .tag = 1,               /* no group of the load's */
+    };
+
+    check_hosts(machine, NULL);
+    g_assert_cmpint(emul_request_page(vfio_device_get_host(device->vfio),
+                                      &request), ==, EMUL_REPORT_QUEUED);
+    check_hosts(machine, "'h' counts 1 groups of page requests, its devices "
+                         "have raised 0");
     machine_free(machine);
 }
 
@@ -149,7 +255,7 @@ static bool try_with_limit(const Config *config, rlim_t limit)
 {
     struct rlimit old, low;
     g_autoptr(GError) error = NULL;
-    uint64_t seen, refused;
+    uint64_t refused;
     Machine *machine;
 
     getrlimit(RLIMIT_NOFILE, &old);
@@ -162,7 +268,7 @@ static bool try_with_limit(const Config *config, rlim_t limit)
         return false;
     }
     run(machine, 100);
-    count_events(machine, &seen, &refused);
+    count_work(machine, &refused);
     if (refused == 0) {
         assert_balanced(machine);
     }
@@ -180,20 +286,26 @@ static void ignore_report(ReportLevel level, const char *message, void *opaque)
  */
 static void test_failure_leaves_nothing(void)
 {
-    Words words = { { TWO_BEHIND_ONE, "-device", "arm-smmuv3,id=s" } };
-    g_autoptr(Config) config = words_parse_good(&words);
-    unsigned fds = proc_self_fds();
-    rlim_t limit = 4;
+    static const Words cases[] = {
+        { { TWO_BEHIND_ONE, "-device", "arm-smmuv3,id=s" } },
+        { { "-object", "iommufd-emulated,id=h", VTD, PCI("d"), SVA("id=a") } },
+    };
 
     report_set_handler(ignore_report, NULL);
-    while (!try_with_limit(config, limit)) {
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Config) config = words_parse_good(&cases[i]);
+        unsigned fds = proc_self_fds();
+        rlim_t limit = 4;
+
+        while (!try_with_limit(config, limit)) {
+            g_assert_cmpuint(proc_self_fds(), ==, fds);
+            limit++;
+            g_assert_cmpuint(limit, <, 200);
+        }
         g_assert_cmpuint(proc_self_fds(), ==, fds);
-        limit++;
-        g_assert_cmpuint(limit, <, 200);
+        g_assert_cmpuint(limit, >, 10);
     }
     report_set_handler(NULL, NULL);
-    g_assert_cmpuint(proc_self_fds(), ==, fds);
-    g_assert_cmpuint(limit, >, 10);
 }
 
 int main(int argc, char **argv)
@@ -205,7 +317,10 @@ int main(int argc, char **argv)
     g_test_add_func("/machine/runs-balance", test_runs_balance);
     g_test_add_func("/machine/no-load-generates-nothing",
                     test_no_load_generates_nothing);
-    g_test_add_func("/machine/host-is-checked", test_host_is_checked);
+    g_test_add_func("/machine/host-is-checked-for-events",
+                    test_host_is_checked_for_events);
+    g_test_add_func("/machine/host-is-checked-for-page-requests",
+                    test_host_is_checked_for_page_requests);
     g_test_add_func("/machine/failure-leaves-nothing",
                     test_failure_leaves_nothing);
     ret = g_test_run();

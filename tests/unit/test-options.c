@@ -52,6 +52,29 @@ static void test_booleans(void)
     }
 }
 
+static void test_pri(void)
+{
+    static const struct {
+        const char *argument;
+        bool pri;
+        unsigned log2_priq;
+    } cases[] = {
+        { S, false, 19 },
+        { S ",pri=on,ats=on", true, 19 },
+        { S ",ats=on,priq-log2size=3,pri=on", true, 3 },
+        { S ",priq-log2size=0", false, 0 },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Words words = { { "-device", cases[i].argument } };
+        g_autoptr(Config) config = words_parse_good(&words);
+        const Smmuv3Properties *properties = &smmu_of(config)->properties;
+
+        g_assert_cmpint(properties->pri, ==, cases[i].pri);
+        g_assert_cmpuint(properties->log2_priq, ==, cases[i].log2_priq);
+    }
+}
+
 static void test_short_form_boolean_warns(void)
 {
     Words words = { { "-device", S ",ats,msi=off" } };
@@ -178,26 +201,44 @@ static unsigned count_type(const Config *config, const ConfigType *type)
     return count;
 }
 
+/* One vIOMMU for each way that events and page requests take. */
 static void test_default_machine(void)
 {
+    static const struct {
+        const char *viommu;
+        const ConfigType *type;
+        const ConfigType *devices;
+    } cases[] = {
+        { "smmu0", &config_type_arm_smmuv3, &config_type_emulated_pci },
+        { "vtd0", &config_type_intel_iommu, &config_type_emulated_pci },
+        { "vtd1", &config_type_intel_iommu, &config_type_sva_device },
+    };
     Words words = { { "-object", "iothread,id=spare" } };
     g_autoptr(Config) config = words_parse_good(&words);
 
-    g_assert_cmpuint(count_type(config, &config_type_arm_smmuv3), ==, 2);
-    g_assert_cmpuint(count_type(config, &config_type_emulated_pci), ==, 8);
+    g_assert_cmpuint(config->lists[CONFIG_DEVICES]->len, ==, 3 * 5);
     g_assert_cmpuint(count_type(config, &config_type_iommufd_emulated), ==, 1);
-    g_assert_cmpuint(count_type(config, &config_type_iothread), ==, 3);
-    for (unsigned i = 0; i < config->lists[CONFIG_DEVICES]->len; i++) {
-        const PciEntry *pci = config->lists[CONFIG_DEVICES]->pdata[i];
-        const ConfigEntry *base = &pci->endpoint.base;
+    g_assert_cmpuint(count_type(config, &config_type_iothread), ==, 4);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        const ConfigEntry *viommu =
+            config_find(config, CONFIG_DEVICES, cases[i].viommu);
+        g_autofree char *iothread =
+            g_strdup_printf("%s-iothread", cases[i].viommu);
 
-        if (base->type == &config_type_emulated_pci) {
-            g_assert_cmpint(pci->endpoint.sid, ==,
-                            8 * (base->id[9] - '0' + 1));
-            g_assert_cmpstr(pci->iommufd, ==, "iommufd0");
+        g_assert_true(viommu->type == cases[i].type);
+        g_assert_cmpstr(((const ViommuEntry *)viommu)->iothread, ==, iothread);
+        g_assert_nonnull(config_find(config, CONFIG_OBJECTS, iothread));
+        for (int j = 0; j < 4; j++) {
+            g_autofree char *id =
+                g_strdup_printf("%s-dev%d", cases[i].viommu, j);
+            const EndpointEntry *device = (const EndpointEntry *)config_find(
+                config, CONFIG_DEVICES, id);
+
+            g_assert_true(device->base.type == cases[i].devices);
+            g_assert_cmpstr(device->viommu, ==, cases[i].viommu);
+            g_assert_cmpint(device->sid, ==, 8 * (j + 1));
         }
     }
-    g_assert_nonnull(config_find(config, CONFIG_OBJECTS, "smmu1-iothread"));
 }
 
 /* A host that was asked for is used, and its name may be in the way. */
@@ -362,6 +403,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/options/booleans", test_booleans);
+    g_test_add_func("/options/pri", test_pri);
     g_test_add_func("/options/short-form-boolean-warns",
                     test_short_form_boolean_warns);
     g_test_add_func("/options/numbers", test_numbers);

@@ -115,12 +115,12 @@ static void test_message_starts_anew(Fixture *f, gconstpointer term)
 static void test_width_is_taken_at_each_update(Fixture *f, gconstpointer term)
 {
     expect_update(f, true, ERASE);
-    resize(f, 71, 24);
+    resize(f, 79, 24);
     expect_update(f, false, "");
-    resize(f, 72, 24);
+    resize(f, 80, 24);
     expect_update(f, true, ERASE);
     expect_update(f, false, UP ERASE);
-    resize(f, 72, 1);
+    resize(f, 80, 1);
     expect_update(f, false, "");
 }
 

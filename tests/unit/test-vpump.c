@@ -69,16 +69,19 @@ static void set_fd_limit(gpointer opaque)
 }
 
 /*
- * With ever more descriptors there comes a run whose last vIOMMU gets all but
- * its vEVENTQ: the host refuses its events, and the verdict must say so.
+ * With ever more descriptors there comes a run whose vIOMMU gets all but its
+ * vEVENTQ: the host refuses its events, and the verdict must say so.
  */
 static void test_unbalanced_run_fails(void)
 {
-    static const char *const words[] = { "-duration", "0.2", "-load", "1000",
-                                         "-report", "-", "-quiet", NULL };
+    static const char *const words[] = {
+        "-object", "iommufd-emulated,id=h", "-device", "arm-smmuv3,id=smmu0",
+        "-device", "emulated-pci,id=d,viommu=smmu0,iommufd=h",
+        "-duration", "0.2", "-load", "1000", "-report", "-", "-quiet", NULL
+    };
     bool seen = false;
 
-    for (int limit = 16; limit < 200; limit++) {
+    for (int limit = 4; limit < 200; limit++) {
         Outcome outcome = vpump_run_with(words, set_fd_limit,
                                          GINT_TO_POINTER(limit));
         bool done = outcome.status == 0;

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "run-report.h"
+
+#include <json-glib/json-glib.h>
+#include <string.h>
+
+/* A report of two vIOMMUs, and where things are in it. */
+typedef struct Fixture {
+    RunLatencies latencies;
+    JsonParser *parser;
+    JsonObject *root;
+    JsonObject *smmu;
+    JsonObject *vtd;
+} Fixture;
+
+static void fill(HistogramSnapshot *snapshot, uint64_t most, uint64_t few)
+{
+    Histogram *histogram = histogram_new();
+
+    for (int i = 1; i <= 1000; i++) {
+        histogram_record(histogram, i <= 900 ? most : few);
+    }
+    histogram_snapshot(histogram, snapshot);
+    histogram_free(histogram);
+}
+
+static const RunSample events = {
+    .kinds = RUN_EVENTS,
+    .generated = 1000,
+    .seen = 900,
+    .guest_overflows = 3,
+    .pump = {
+        .delivered = 900, .discarded = 10, .lost = 90, .reads = 50,
+        .interrupts = 40, .overflows = 3,
+    },
+};
+
+static const RunSample pages = {
+    .kinds = RUN_PAGES | RUN_OPERATIONS,
+    .pages = {
+        .raised = 500, .responded = 499, .no_credit = 7,
+        .pump = {
+            .raised = 500, .answered = 479, .invalid = 15, .retried = 5,
+            .open = 1, .interrupts = 60, .overflows = 2,
+        },
+    },
+};
+
+static void setup(Fixture *f, gconstpointer unused)
+{
+    static const RunDevice smmu_devices[] = {
+        { .id = "d0", .kind = "emulated-pci", .completed_operations = 1000 },
+    };
+    static const RunDevice vtd_devices[] = {
+        { "a0", "sva-device", 70, true, 69 },
+        { "d1", "emulated-pci", 30, false, 0 },
+    };
+    RunResult results[] = {
+        { "s0", "arm-smmuv3", "io0", events, &f->latencies, smmu_devices, 1 },
+        { "v0", "intel-iommu", "io\"1", pages, &f->latencies, vtd_devices, 2 },
+    };
+    g_autofree char *text = NULL;
+    JsonArray *viommus;
+
+    fill(&f->latencies.event, 50, 5000);
+    fill(&f->latencies.roundtrip, 60, 6000);
+    text = run_report_json("1.2.3", 10.25, false, results, 2);
+    g_assert_cmpint(text[strlen(text) - 1], ==, '\n');
+    f->parser = json_parser_new();
+    g_assert_true(json_parser_load_from_data(f->parser, text, -1, NULL));
+    f->root = json_node_get_object(json_parser_get_root(f->parser));
+    viommus = json_object_get_array_member(f->root, "viommus");
+    g_assert_cmpuint(json_array_get_length(viommus), ==, 2);
+    f->smmu = json_array_get_object_element(viommus, 0);
+    f->vtd = json_array_get_object_element(viommus, 1);
+}
+
+static void teardown(Fixture *f, gconstpointer unused)
+{
+    g_object_unref(f->parser);
+}
+
+static void assert_members(JsonObject *object, const char *names)
+{
+    g_autoptr(GList) members = json_object_get_members(object);
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    for (GList *member = members; member; member = member->next) {
+        g_string_append_printf(text, "%s%s", text->len ? " " : "",
+                               (const char *)member->data);
+    }
+    g_assert_cmpstr(text->str, ==, names);
+}
+
+#define assert_int(object, member, value) \
+    g_assert_cmpint(json_object_get_int_member(object, member), ==, value)
+#define assert_string(object, member, value) \
+    g_assert_cmpstr(json_object_get_string_member(object, member), ==, value)
+
+static void test_root(Fixture *f, gconstpointer unused)
+{
+    assert_members(f->root, "version seconds balanced viommus");
+    assert_string(f->root, "version", "1.2.3");
+    g_assert_true(json_object_get_double_member(f->root, "seconds") == 10.25);
+    g_assert_false(json_object_get_boolean_member(f->root, "balanced"));
+}
+
+/* Whatever it does. */
+static void test_viommus_have_the_same_members(Fixture *f, gconstpointer unused)
+{
+    const char *names = "id model iothread events reads interrupts overflows "
+                        "latency_ns page_requests devices";
+
+    assert_members(f->smmu, names);
+    assert_members(f->vtd, names);
+    assert_string(f->vtd, "id", "v0");
+    assert_string(f->vtd, "model", "intel-iommu");
+    assert_string(f->vtd, "iothread", "io\"1");
+    assert_int(json_object_get_object_member(f->smmu, "page_requests"),
+               "raised", 0);
+}
+
+static void test_events(Fixture *f, gconstpointer unused)
+{
+    JsonObject *object = json_object_get_object_member(f->smmu, "events");
+    JsonObject *ns = json_object_get_object_member(f->smmu, "latency_ns");
+
+    assert_int(f->smmu, "reads", 50);
+    assert_int(f->smmu, "interrupts", 40);
+    assert_int(f->smmu, "overflows", 3);
+    assert_members(object, "generated delivered discarded lost");
+    assert_int(object, "generated", 1000);
+    assert_int(object, "delivered", 900);
+    assert_int(object, "discarded", 10);
+    assert_int(object, "lost", 90);
+    assert_members(ns, "p50 p99 p999 max");
+    assert_int(ns, "p50", 50);
+    assert_int(ns, "max", 5000);
+}
+
+static void test_page_requests(Fixture *f, gconstpointer unused)
+{
+    JsonObject *object =
+        json_object_get_object_member(f->vtd, "page_requests");
+    JsonObject *ns = json_object_get_object_member(object, "roundtrip_ns");
+
+    assert_members(object, "raised answered invalid retried open no_credit "
+                           "interrupts overflows roundtrip_ns");
+    assert_int(object, "raised", 500);
+    assert_int(object, "answered", 479);
+    assert_int(object, "invalid", 15);
+    assert_int(object, "retried", 5);
+    assert_int(object, "open", 1);
+    assert_int(object, "no_credit", 7);
+    assert_int(object, "interrupts", 60);
+    assert_int(object, "overflows", 2);
+    assert_members(ns, "p50 p99 p999 max");
+    assert_int(ns, "p50", 60);
+    assert_int(ns, "max", 6000);
+}
+
+/* Verified is what has touched memory. */
+static void test_devices(Fixture *f, gconstpointer unused)
+{
+    JsonArray *devices = json_object_get_array_member(f->vtd, "devices");
+    JsonObject *device;
+
+    g_assert_cmpuint(json_array_get_length(devices), ==, 2);
+    device = json_array_get_object_element(devices, 0);
+    assert_members(device, "id kind completed_operations verified");
+    assert_string(device, "id", "a0");
+    assert_string(device, "kind", "sva-device");
+    assert_int(device, "completed_operations", 70);
+    assert_int(device, "verified", 69);
+    device = json_array_get_object_element(devices, 1);
+    assert_members(device, "id kind completed_operations");
+    assert_int(device, "completed_operations", 30);
+    devices = json_object_get_array_member(f->smmu, "devices");
+    g_assert_cmpuint(json_array_get_length(devices), ==, 1);
+}
+
+#define ADD(path, test) \
+    g_test_add("/run-json/" path, Fixture, NULL, setup, test, teardown)
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("root", test_root);
+    ADD("viommus-have-the-same-members", test_viommus_have_the_same_members);
+    ADD("events", test_events);
+    ADD("page-requests", test_page_requests);
+    ADD("devices", test_devices);
+    return g_test_run();
+}

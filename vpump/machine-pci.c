@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Devices of an emulated host in a machine: behind an SMMUv3 they report
+ * events, behind a VT-d they ask for pages.
+ */
+#include "machine-internal.h"
+
+#include "base/error.h"
+#include "host/emul.h"
+
+#include <errno.h>
+
+/*
+ * What a device that asks for pages does, all the time: as many address spaces
+ * and pages as make the guest's tables more than a few, as many groups open as
+ * keep the queues from running dry.
+ */
+enum {
+    PAGES_PASIDS = 4,
+    PAGES_PER_PASID = 1024,
+    PAGES_OUTSTANDING = 64,
+};
+
+/* Opened, bound to its host, and plugged into its vIOMMU. */
+static bool make_behind(Machine *machine, MachineDevice *device,
+                        EmulIommu iommu, GError **error)
+{
+    MachinePci *self = (MachinePci *)device;
+    const PciEntry *entry = (const PciEntry *)device->entry;
+    HostIommu *host;
+    int fd;
+
+    self->host = machine_find_host(machine, entry->iommufd);
+    host = self->host->host;
+    fd = emul_device_open_behind(host, iommu);
+    if (fd < 0) {
+        error_set_errno(error, errno, "emulated device");
+        return false;
+    }
+    self->vfio = vfio_device_bind(host, fd, entry->endpoint.base.id, error);
+    if (!self->vfio) {
+        host->ops->close(host, fd);
+        return false;
+    }
+    self->plugged = viommu_add_device(device->viommu->viommu, self->vfio,
+                                      entry->endpoint.sid, error);
+    return self->plugged;
+}
+
+static void pci_free(MachineDevice *device)
+{
+    MachinePci *self = (MachinePci *)device;
+
+    if (self->plugged) {
+        viommu_remove_device(device->viommu->viommu, device->entry->sid);
+    }
+    vfio_device_free(self->vfio);
+}
+
+static bool events_make(Machine *machine, MachineDevice *device, GError **error)
+{
+    return make_behind(machine, device, EMUL_IOMMU_SMMUV3, error);
+}
+
+/* Zeroes until there is load. */
+static WorkloadCounts events_counts(const MachineDevice *device)
+{
+    const WorkloadEvents *load = machine_smmuv3_get_load(device->viommu);
+
+    return load ? workload_events_get_device_counts(load, device->index)
+                : (WorkloadCounts){ 0 };
+}
+
+static void events_add_sample(const MachineDevice *device, RunSample *sample)
+{
+    WorkloadCounts counts = events_counts(device);
+
+    sample->generated += counts.generated;
+    sample->refused += counts.refused;
+}
+
+static void events_get_result(const MachineDevice *device, RunDevice *result)
+{
+    result->completed_operations = events_counts(device).generated;
+}
+
+const MachineKind machine_kind_pci_events = {
+    .type = &config_type_emulated_pci,
+    .viommu_type = &config_type_arm_smmuv3,
+    .part_size = sizeof(MachinePci),
+    .make = events_make,
+    .free = pci_free,
+    .add_sample = events_add_sample,
+    .get_result = events_get_result,
+};
+
+static bool pages_make(Machine *machine, MachineDevice *device, GError **error)
+{
+    return make_behind(machine, device, EMUL_IOMMU_VTD, error);
+}
+
+/* Zeroes until there is load. */
+static WorkloadPagesCounts pages_counts(const MachineDevice *device)
+{
+    const MachinePci *self = (const MachinePci *)device;
+
+    return self->loaded ? workload_pages_get_counts(self->host->pages,
+                                                    self->pages_index)
+                        : (WorkloadPagesCounts){ 0 };
+}
+
+static void pages_add_sample(const MachineDevice *device, RunSample *sample)
+{
+    WorkloadPagesCounts counts = pages_counts(device);
+
+    sample->kinds |= RUN_PAGES;
+    sample->pages.raised += counts.raised;
+    sample->pages.responded += counts.success + counts.invalid;
+    sample->pages.failed += counts.invalid;
+    sample->pages.unexpected += counts.stray;
+    sample->pages.refused += counts.refused;
+}
+
+static void pages_add_roundtrip(const MachineDevice *device,
+                                HistogramSnapshot *roundtrip)
+{
+    const MachinePci *self = (const MachinePci *)device;
+    HistogramSnapshot own;
+
+    if (self->loaded) {
+        workload_pages_get_roundtrip(self->host->pages, self->pages_index,
+                                     &own);
+        histogram_snapshot_add(roundtrip, &own);
+    }
+}
+
+static void pages_get_result(const MachineDevice *device, RunDevice *result)
+{
+    WorkloadPagesCounts counts = pages_counts(device);
+
+    result->completed_operations = counts.success + counts.invalid;
+}
+
+static void pages_describe(const EndpointEntry *entry, const VtdEntry *vtd,
+                           GuestVtdDevice *device)
+{
+    uint32_t pasids_max = (UINT32_C(1) << vtd->properties.pasid_bits) - 1;
+
+    *device = (GuestVtdDevice){
+        .rid = entry->sid,
+        .pasids = MIN(PAGES_PASIDS, pasids_max),
+        .pages = PAGES_PER_PASID,
+    };
+}
+
+/* Added: the thread starts with those of all devices of the host. */
+static bool pages_start_load(MachineDevice *device, uint64_t rate,
+                             GError **error)
+{
+    MachinePci *self = (MachinePci *)device;
+    WorkloadPagesDevice load = {
+        .id = device->entry->base.id,
+        .dev_id = vfio_device_get_dev_id(self->vfio),
+        .outstanding = PAGES_OUTSTANDING,
+        .rate = rate,
+        .seed = device->entry->sid,
+    };
+    g_autofree GuestAddressSpace **spaces =
+        machine_vtd_get_spaces(device, &load.pasids);
+
+    load.spaces = spaces;
+    self->pages_index = workload_pages_add(self->host->pages, &load);
+    self->host->page_devices++;
+    self->loaded = true;
+    return true;
+}
+
+const MachineKind machine_kind_pci_pages = {
+    .type = &config_type_emulated_pci,
+    .viommu_type = &config_type_intel_iommu,
+    .part_size = sizeof(MachinePci),
+    .make = pages_make,
+    .free = pci_free,
+    .add_sample = pages_add_sample,
+    .add_roundtrip = pages_add_roundtrip,
+    .get_result = pages_get_result,
+    .describe = pages_describe,
+    .start_load = pages_start_load,
+};

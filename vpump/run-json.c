@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The report for programs: each vIOMMU has the same members, 0 where they do
+ * not apply to it.
+ */
+#include "run-report.h"
+
+#include <json-glib/json-glib.h>
+#include <math.h>
+
+static void add_int(JsonBuilder *builder, const char *name, uint64_t value)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_add_int_value(builder, value);
+}
+
+static void add_string(JsonBuilder *builder, const char *name,
+                       const char *value)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_add_string_value(builder, value);
+}
+
+static void add_latency(JsonBuilder *builder, const char *name,
+                        const HistogramSnapshot *latency)
+{
+    json_builder_set_member_name(builder, name);
+    json_builder_begin_object(builder);
+    add_int(builder, "p50", histogram_snapshot_quantile(latency, 500));
+    add_int(builder, "p99", histogram_snapshot_quantile(latency, 990));
+    add_int(builder, "p999", histogram_snapshot_quantile(latency, 999));
+    add_int(builder, "max", latency->max);
+    json_builder_end_object(builder);
+}
+
+static void add_events(JsonBuilder *builder, const RunSample *sample)
+{
+    json_builder_set_member_name(builder, "events");
+    json_builder_begin_object(builder);
+    add_int(builder, "generated", sample->generated);
+    add_int(builder, "delivered", sample->pump.delivered);
+    add_int(builder, "discarded", sample->pump.discarded);
+    add_int(builder, "lost", sample->pump.lost);
+    json_builder_end_object(builder);
+    add_int(builder, "reads", sample->pump.reads);
+    add_int(builder, "interrupts", sample->pump.interrupts);
+    add_int(builder, "overflows", sample->pump.overflows);
+}
+
+/* Raised is answered + invalid + retried + open. */
+static void add_pages(JsonBuilder *builder, const RunPages *pages,
+                      const HistogramSnapshot *roundtrip)
+{
+    json_builder_set_member_name(builder, "page_requests");
+    json_builder_begin_object(builder);
+    add_int(builder, "raised", pages->raised);
+    add_int(builder, "answered", pages->pump.answered);
+    add_int(builder, "invalid", pages->pump.invalid);
+    add_int(builder, "retried", pages->pump.retried);
+    add_int(builder, "open", pages->pump.open);
+    add_int(builder, "no_credit", pages->no_credit);
+    add_int(builder, "interrupts", pages->pump.interrupts);
+    add_int(builder, "overflows", pages->pump.overflows);
+    add_latency(builder, "roundtrip_ns", roundtrip);
+    json_builder_end_object(builder);
+}
+
+static void add_devices(JsonBuilder *builder, const RunResult *result)
+{
+    json_builder_set_member_name(builder, "devices");
+    json_builder_begin_array(builder);
+    for (size_t i = 0; i < result->device_count; i++) {
+        const RunDevice *device = &result->devices[i];
+
+        json_builder_begin_object(builder);
+        add_string(builder, "id", device->id);
+        add_string(builder, "kind", device->kind);
+        add_int(builder, "completed_operations", device->completed_operations);
+        if (device->in_memory) {
+            add_int(builder, "verified", device->verified);
+        }
+        json_builder_end_object(builder);
+    }
+    json_builder_end_array(builder);
+}
+
+/* Members and their order are documented; others would be a new version. */
+static void add_result(JsonBuilder *builder, const RunResult *result)
+{
+    json_builder_begin_object(builder);
+    add_string(builder, "id", result->id);
+    add_string(builder, "model", result->model);
+    add_string(builder, "iothread", result->iothread);
+    add_events(builder, &result->sample);
+    add_latency(builder, "latency_ns", &result->latencies->event);
+    add_pages(builder, &result->sample.pages, &result->latencies->roundtrip);
+    add_devices(builder, result);
+    json_builder_end_object(builder);
+}
+
+char *run_report_json(const char *version, double seconds, bool balanced,
+                      const RunResult *results, size_t count)
+{
+    g_autoptr(JsonBuilder) builder = json_builder_new();
+    g_autoptr(JsonGenerator) generator = json_generator_new();
+    g_autoptr(JsonNode) root = NULL;
+    g_autofree char *text = NULL;
+
+    json_builder_begin_object(builder);
+    add_string(builder, "version", version);
+    json_builder_set_member_name(builder, "seconds");
+    json_builder_add_double_value(builder, round(seconds * 1000) / 1000);
+    json_builder_set_member_name(builder, "balanced");
+    json_builder_add_boolean_value(builder, balanced);
+    json_builder_set_member_name(builder, "viommus");
+    json_builder_begin_array(builder);
+    for (size_t i = 0; i < count; i++) {
+        add_result(builder, &results[i]);
+    }
+    json_builder_end_array(builder);
+    json_builder_end_object(builder);
+
+    root = json_builder_get_root(builder);
+    json_generator_set_root(generator, root);
+    json_generator_set_pretty(generator, TRUE);
+    text = json_generator_to_data(generator, NULL);
+    return g_strconcat(text, "\n", NULL);
+}
