@@ -21,6 +21,18 @@ enum {
     PAGES_OUTSTANDING = 64,
 };
 
+MachineHost *machine_host_of(const MachineViommu *part)
+{
+    for (unsigned i = 0; i < part->devices->len; i++) {
+        const MachineDevice *device = part->devices->pdata[i];
+
+        if (device->kind->type == &config_type_emulated_pci) {
+            return ((const MachinePci *)device)->host;
+        }
+    }
+    return NULL;
+}
+
 /* Opened, bound to its host, and plugged into its vIOMMU. */
 static bool make_behind(Machine *machine, MachineDevice *device,
                         EmulIommu iommu, GError **error)

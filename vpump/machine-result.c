@@ -11,18 +11,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-MachineHost *machine_host_of(const MachineViommu *part)
-{
-    for (unsigned i = 0; i < part->devices->len; i++) {
-        const MachineDevice *device = part->devices->pdata[i];
-
-        if (device->kind->type == &config_type_emulated_pci) {
-            return ((const MachinePci *)device)->host;
-        }
-    }
-    return NULL;
-}
-
 size_t machine_get_viommu_count(const Machine *machine)
 {
     return machine->viommus->len;

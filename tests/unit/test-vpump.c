@@ -4,6 +4,7 @@
  */
 #include "vpump-process.h"
 
+#include <json-glib/json-glib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -102,11 +103,49 @@ static void test_unbalanced_run_fails(void)
     g_assert_true(seen);
 }
 
+/* Events on one vIOMMU, page requests on two, operations on the last. */
+static void test_default_machine_balances(void)
+{
+    static const char *const words[] = {
+        "-duration", "1", "-load", "max", "-report", "-", "-quiet", NULL
+    };
+    Outcome outcome = vpump_run(words);
+    g_autoptr(JsonParser) parser = json_parser_new();
+    JsonArray *viommus;
+
+    g_assert_cmpint(outcome.status, ==, 0);
+    g_assert_true(report_is_balanced(outcome.out));
+    json_parser_load_from_data(parser, outcome.out, -1, NULL);
+    viommus = json_object_get_array_member(
+        json_node_get_object(json_parser_get_root(parser)), "viommus");
+    g_assert_cmpuint(json_array_get_length(viommus), ==, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        JsonObject *viommu = json_array_get_object_element(viommus, i);
+        JsonObject *events = json_object_get_object_member(viommu, "events");
+        JsonObject *pages =
+            json_object_get_object_member(viommu, "page_requests");
+        JsonObject *device = json_array_get_object_element(
+            json_object_get_array_member(viommu, "devices"), 0);
+
+        g_assert_cmpint(json_object_get_int_member(events, "generated") > 0,
+                        ==, i == 0);
+        g_assert_cmpint(json_object_get_int_member(pages, "answered") > 0,
+                        ==, i > 0);
+        g_assert_cmpint(json_object_get_int_member(pages, "open"), ==, 0);
+        g_assert_cmpint(
+            json_object_get_int_member(device, "completed_operations"), >, 0);
+        g_assert_cmpint(json_object_has_member(device, "verified"), ==, i == 2);
+    }
+    outcome_clear(&outcome);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/vpump/help-goes-to-stdout", test_help_goes_to_stdout);
     g_test_add_func("/vpump/errors-go-to-stderr", test_errors_go_to_stderr);
+    g_test_add_func("/vpump/default-machine-balances",
+                    test_default_machine_balances);
     g_test_add_func("/vpump/unbalanced-run-fails", test_unbalanced_run_fails);
     return g_test_run();
 }
