@@ -93,14 +93,27 @@ static int write_all(int fd, const char *text)
     return 0;
 }
 
+/*
+ * What does not fit into the stream's buffer is written at once, and only then
+ * is it known why that fails.
+ */
+static bool put_report(const char *text, GError **error)
+{
+    if (fputs(text, stdout) != EOF) {
+        return true;            /* output_flush_stdout() tells of the rest */
+    }
+    error_set_errno(error, errno, "stdout: cannot be written");
+    clearerr(stdout);           /* told */
+    return false;
+}
+
 bool output_write_report(Output *output, const char *text, GError **error)
 {
     struct stat stat;
     int ret;
 
     if (output->report_fd < 0) {
-        fputs(text, stdout);            /* output_flush_stdout() will tell */
-        return true;
+        return put_report(text, error);
     }
     if (fstat(output->report_fd, &stat) == 0 && S_ISREG(stat.st_mode) &&
         ftruncate(output->report_fd, 0) < 0) {

@@ -73,8 +73,8 @@ const HistogramSnapshot *run_report_latency(unsigned kinds,
  * @id_width: columns for the id
  *
  * "requests/s" are answered groups of page requests, "ops/s" completed
- * operations. Lines and their heading are @id_width + %RUN_REPORT_LINE_WIDTH columns wide,
- * whatever the values, and end in a newline.
+ * operations. Lines and their heading are @id_width + %RUN_REPORT_LINE_WIDTH
+ * columns wide, whatever the values, and end in a newline.
  */
 void run_report_heading(GString *text, int id_width);
 

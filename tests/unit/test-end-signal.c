@@ -169,9 +169,9 @@ static char *thread_names(GPid pid)
 static void test_threads_have_names(void)
 {
     static const char *const expected[] = {
-        "\nbox\n", "\nIO smmu0-iothre\n", "\nIO smmu1-iothre\n",
-        "\nguest smmu0\n", "\nguest smmu1\n", "\nload smmu0-dev0\n",
-        "\nload smmu1-dev3\n",
+        "\nbox\n", "\nIO smmu0-iothre\n", "\nIO vtd0-iothrea\n",
+        "\nguest smmu0\n", "\nguest vtd1\n", "\nload smmu0-dev3\n",
+        "\nload vtd0-dev0\n", "\nload vtd1-dev0\n", "\nsva vtd1-dev3\n",
     };
     static const char *const words[] = { "-name", "a,process=box", "-duration",
                                          "0", "-load", "100", NULL };
