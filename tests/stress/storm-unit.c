@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "storm.h"
+#include "storm-guest.h"
+
+#include <sched.h>
+
+#define PLUG_STEPS 12
+
+/* ---- The monitor ---- */
+
+static void plug_sva(StormUnit *unit, unsigned i)
+{
+    sva_port_plug(unit->sva[i]);
+    storm_count(&unit->books.plugs, 1);
+}
+
+static void plug_host(StormUnit *unit, unsigned i)
+{
+    host_port_plug(&unit->host[i]);
+    storm_count(&unit->books.plugs, 1);
+}
+
+static void toggle_sva(StormUnit *unit, unsigned i)
+{
+    if (sva_port_is_plugged(unit->sva[i])) {
+        sva_port_unplug(unit->sva[i]);
+        storm_count(&unit->books.unplugs, 1);
+    } else {
+        plug_sva(unit, i);
+    }
+}
+
+static void toggle_host(StormUnit *unit, unsigned i)
+{
+    if (unit->host[i].device) {
+        host_port_unplug(&unit->host[i]);
+        storm_count(&unit->books.unplugs, 1);
+    } else {
+        plug_host(unit, i);
+    }
+}
+
+static void plug_step(void *opaque)
+{
+    StormUnit *unit = opaque;
+    GRand *rand = unit->rand[STORM_MONITOR];
+    bool big = storm_once_in(rand, 2);
+
+    big_lock_acquire_if(big);
+    if (storm_once_in(rand, 2)) {
+        toggle_sva(unit, g_rand_int_range(rand, 0, STORM_SVA));
+    } else {
+        toggle_host(unit, g_rand_int_range(rand, 0, STORM_HOST));
+    }
+    big_lock_release_if(big);
+    gate_await_steps(unit->gate, g_rand_int_range(rand, 1, PLUG_STEPS));
+}
+
+/* ---- Hardware ---- */
+
+static void raise_step(void *opaque)
+{
+    StormUnit *unit = opaque;
+    GRand *rand = unit->rand[STORM_RAISER];
+    bool raised = false;
+
+    for (unsigned i = 0; i < STORM_HOST; i++) {
+        raised |= host_port_raise(&unit->host[i],
+                                  g_rand_int_range(rand, 0, STORM_PASIDS),
+                                  rand);
+    }
+    if (!raised) {
+        sched_yield();
+    }
+}
+
+/* ---- The books ---- */
+
+/* What the devices have counted is what the unit has, and the host. */
+static void check_groups(StormUnit *unit)
+{
+    const StormBooks *books = &unit->books;
+    ViommuPageStats pages = viommu_get_page_stats(unit->f->viommu);
+    EmulPageStats host = emul_get_page_stats(unit->f->host);
+
+    g_assert_cmpuint(storm_counted(&books->sva_back), ==,
+                     storm_counted(&books->sva_raised));
+    g_assert_cmpuint(storm_counted(&books->host_raised), ==, host.raised);
+    g_assert_cmpuint(storm_counted(&books->host_back), ==, host.raised);
+    g_assert_cmpuint(storm_counted(&books->automatic), ==, host.automatic);
+    g_assert_cmpuint(host.raised, ==, host.answered + host.automatic);
+    g_assert_cmpuint(pages.raised, ==,
+                     pages.answered + pages.invalid + pages.retried);
+    g_assert_cmpuint(pages.open, ==, 0);
+    g_assert_cmpuint(pages.markers, ==, storm_counted(&books->markers));
+    /* Of the host's, some may have ended before they were read. */
+    g_assert_cmpuint(pages.raised, >=,
+                     storm_counted(&books->sva_raised) + host.answered);
+    g_assert_cmpuint(pages.raised, <=,
+                     storm_counted(&books->sva_raised) + host.raised);
+}
+
+/* What the guest has said was heard, by whom it was said to. */
+static void check_answers(StormUnit *unit)
+{
+    const StormBooks *books = &unit->books;
+    ViommuPageStats pages = viommu_get_page_stats(unit->f->viommu);
+
+    g_assert_cmpuint(storm_counted(&books->responses), ==,
+                     pages.answered + pages.stray);
+    g_assert_cmpuint(storm_counted(&books->odd_success), <=, pages.retried);
+    g_assert_cmpuint(storm_counted(&books->even_invalid), <=, pages.invalid);
+}
+
+void storm_unit_check(StormUnit *unit)
+{
+    EmulStats host;
+
+    storm_handler_finish(unit);
+    check_groups(unit);
+    check_answers(unit);
+    host = emul_get_stats(unit->f->host);
+    g_assert_cmpuint(host.busy, ==, 0);
+    g_assert_cmpuint(viommu_get_stats(unit->f->viommu).malformed, <=,
+                     storm_counted(&unit->books.left_behind));
+}
+
+uint64_t storm_unit_lives(StormUnit *unit)
+{
+    return emul_get_calls_counted(unit->f->host);
+}
+
+/* ---- Life ---- */
+
+void storm_unit_kick(StormUnit *unit)
+{
+    storm_handler_kick(unit);
+    for (unsigned i = 0; i < STORM_SVA; i++) {
+        sva_port_kick(unit->sva[i]);
+    }
+}
+
+static void add_threads(StormUnit *unit)
+{
+    for (unsigned i = 0; i < STORM_SVA; i++) {
+        gate_add_thread(unit->gate, "device", sva_port_step, unit->sva[i]);
+    }
+    gate_add_thread(unit->gate, "host devices", raise_step, unit);
+    gate_add_thread(unit->gate, "vcpu mmio", storm_mmio_step, unit);
+    gate_add_thread(unit->gate, "vcpu tables", storm_churn_step, unit);
+    gate_add_thread(unit->gate, "vcpu flood", storm_flood_step, unit);
+    gate_add_thread(unit->gate, "vcpu handler", storm_handler_step, unit);
+    gate_add_thread(unit->gate, "monitor", plug_step, unit);
+}
+
+static VtdFixture *make_fixture(void)
+{
+    const VtdProperties properties = {
+        .svm = true, .caching_mode = true, .pt = true, .fs1gp = true,
+        .pasid_bits = 8,
+    };
+    /* Fails nothing, counts. */
+    const EmulFailure count_lives = {
+        .call = EMUL_CALL_IOCTL, .request = IOMMU_FAULT_QUEUE_ALLOC,
+        .nth = UINT64_MAX,
+    };
+    VtdFixture *f = vtd_fixture_new(&properties, true);
+
+    emul_set_failure(f->host, &count_lives);
+    emul_set_answer_func(f->host, host_port_answered, NULL);
+    return f;
+}
+
+/* The guest probes its devices, before any of them asks for anything. */
+static void probe(StormUnit *unit)
+{
+    for (unsigned i = 0; i < STORM_SVA; i++) {
+        big_lock_acquire();
+        sva_port_mmio(unit->sva[i], unit->rand[STORM_MMIO]);
+        big_lock_release();
+    }
+}
+
+StormUnit *storm_unit_new(Gate *gate, GRand *seeds)
+{
+    StormUnit *unit = g_new0(StormUnit, 1);
+
+    unit->gate = gate;
+    unit->f = make_fixture();
+    pthread_mutex_init(&unit->guest, NULL);
+    for (unsigned i = 0; i < STORM_ACTORS; i++) {
+        unit->rand[i] = g_rand_new_with_seed(g_rand_int(seeds));
+    }
+    storm_handler_init(unit, g_rand_int(seeds));
+    for (unsigned i = 0; i < STORM_SVA; i++) {
+        unit->sva[i] = sva_port_new(unit, STORM_SVA_RID + i,
+                                    g_rand_int(seeds));
+    }
+    for (unsigned i = 0; i < STORM_HOST; i++) {
+        host_port_init(&unit->host[i], unit, STORM_HOST_RID + i);
+    }
+    probe(unit);
+    storm_guest_start(unit);
+    for (unsigned i = 0; i < STORM_SVA; i++) {
+        plug_sva(unit, i);
+    }
+    for (unsigned i = 0; i < STORM_HOST; i++) {
+        plug_host(unit, i);
+    }
+    add_threads(unit);
+    return unit;
+}
+
+void storm_unit_free(StormUnit *unit)
+{
+    for (unsigned i = 0; i < STORM_SVA; i++) {
+        sva_port_free(unit->sva[i]);
+    }
+    for (unsigned i = 0; i < STORM_HOST; i++) {
+        if (unit->host[i].device) {
+            host_port_unplug(&unit->host[i]);
+        }
+    }
+    g_assert_cmpuint(emul_get_stats(unit->f->host).objects, ==, 0);
+    g_assert_cmpuint(emul_get_stats(unit->f->host).busy, ==, 0);
+    storm_handler_destroy(unit);
+    vtd_fixture_free(unit->f);
+    pthread_mutex_destroy(&unit->guest);
+    for (unsigned i = 0; i < STORM_ACTORS; i++) {
+        g_rand_free(unit->rand[i]);
+    }
+    g_free(unit);
+}

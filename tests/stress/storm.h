@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Storm: all that happens to page requests, at once. Some VT-d units, each on
+ * the emulated host and an IOThread of its own, and per unit these threads:
+ *
+ *   SVA devices     two, each a thread that raises groups while it holds its
+ *                   dev_lock, and an IOThread where the responses arrive, whose
+ *                   handler takes the dev_lock too
+ *   host devices    two, whose groups one more thread raises
+ *   vCPU            MMIO of the SVA devices: big lock, then dev_lock
+ *   vCPU            PASID entries come, change and go
+ *   vCPU            floods of invalidations
+ *   vCPU            the page request handler: answers, sometimes late, twice,
+ *                   or strangers; resets
+ *   monitor         plugs and unplugs either kind
+ *
+ * and one thread that reads statistics of all of them.
+ *
+ * Locks: the guest's own StormUnit::guest, then the ranks of base/lock.h: the
+ *        big lock, SvaPort::lock (a dev_lock), the library's. With NAIVE_ORDER
+ *        page requests take the big lock, under the dev_lock: as monitors do
+ *        whose lists of devices are the big lock's.
+ */
+#ifndef TESTS_STRESS_STORM_H
+#define TESTS_STRESS_STORM_H
+
+#include "gate.h"
+#include "host-port.h"
+#include "storm-handler.h"
+#include "sva-port.h"
+#include "vtd-fixture.h"
+
+#define STORM_SVA 2             /* devices of either kind per unit */
+#define STORM_HOST 2
+#define STORM_SVA_RID 0x20
+#define STORM_HOST_RID 0x10
+
+/* One page more than the guest's whole queue of 4 KiB takes. */
+#define STORM_PRQ_PQS 0
+#define STORM_HUGE_PAGES 128
+
+#define STORM_PASIDS 3          /* of host devices: 0 (without one) to 2 */
+#define STORM_SVA_PASIDS 4      /* 0 to 3, the last of which comes and goes */
+
+/* What is counted by many: relaxed, exact once they are quiet. */
+typedef _Atomic uint64_t StormCount;
+
+static inline void storm_count(StormCount *count, uint64_t n)
+{
+    atomic_fetch_add_explicit(count, n, memory_order_relaxed);
+}
+
+static inline uint64_t storm_counted(const StormCount *count)
+{
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
+
+/**
+ * struct StormBooks - what a unit's devices and guest have counted themselves
+ * @sva_raised, @sva_back: groups of SVA devices, without Stop Markers
+ * @markers: that have come back
+ * @no_credit: requests refused
+ * @host_raised, @host_back: groups of host devices
+ * @automatic: of those, answered by the host itself
+ * @left_behind: groups that were begun and refused
+ * @odd_success, @even_invalid: groups with an index of that kind that the guest
+ *                              has not answered so: see storm_note_code()
+ * @responses: descriptors, submitted by the guest
+ * @flushes: invalidation descriptors that it submitted
+ * @changes: of PASID and context entries
+ * @plugs, @unplugs, @resets
+ * @translations: that a device got
+ */
+typedef struct StormBooks {
+    StormCount sva_raised;
+    StormCount sva_back;
+    StormCount markers;
+    StormCount no_credit;
+    StormCount host_raised;
+    StormCount host_back;
+    StormCount automatic;
+    StormCount left_behind;
+    StormCount odd_success;
+    StormCount even_invalid;
+    StormCount responses;
+    StormCount flushes;
+    StormCount changes;
+    StormCount plugs;
+    StormCount unplugs;
+    StormCount resets;
+    StormCount translations;
+} StormBooks;
+
+/* Those who do something at random: each has its own. */
+typedef enum StormActor {
+    STORM_CHURN,
+    STORM_FLOOD,
+    STORM_MMIO,
+    STORM_MONITOR,
+    STORM_RAISER,
+    STORM_ACTORS,
+} StormActor;
+
+/**
+ * struct StormUnit - one VT-d unit, and all around it
+ * @guest: the guest's own: its invalidation queue and its tables
+ * @tables: per PASID of the host devices: what its entry has. [guest]
+ * @sva_tables: a bit for each tree that the churned PASID of the SVA devices
+ *              may lead to: until its invalidation has completed
+ */
+typedef struct StormUnit {
+    Gate *gate;
+    VtdFixture *f;
+    StormBooks books;
+    pthread_mutex_t guest;
+    uint64_t tables[STORM_PASIDS];
+    atomic_uint sva_tables;
+    SvaPort *sva[STORM_SVA];
+    HostPort host[STORM_HOST];
+    StormHandler handler;
+    GRand *rand[STORM_ACTORS];
+} StormUnit;
+
+/* True once in @n times. */
+static inline bool storm_once_in(GRand *rand, gint32 n)
+{
+    return g_rand_int_range(rand, 0, n) == 0;
+}
+
+/* A unit whose guest has started; all is plugged in, nothing runs yet. */
+StormUnit *storm_unit_new(Gate *gate, GRand *seeds);
+
+/* The gate has ended. Asserts that nothing is left. */
+void storm_unit_free(StormUnit *unit);
+
+/* Wake up whoever sleeps in a step of the gate. */
+void storm_unit_kick(StormUnit *unit);
+
+/**
+ * storm_unit_check() - all is quiet: answer what is open, then the books of the
+ * devices, the unit, the guest and the host are the same
+ */
+void storm_unit_check(StormUnit *unit);
+
+/* Fault queues that the host has made for this unit. */
+uint64_t storm_unit_lives(StormUnit *unit);
+
+/* storm-vcpu.c: steps of vCPU threads, GateThreads'; opaque is the unit. */
+void storm_churn_step(void *opaque);
+void storm_flood_step(void *opaque);
+void storm_mmio_step(void *opaque);
+
+#endif
