@@ -4,7 +4,8 @@
  * guests, devices and what these report.
  *
  * Threads: one thread, registered with RCU, that may block.
- * Locks:   none.
+ * Locks:   none; it has the stand-in for a monitor's big lock, which the loads
+ *          of SVA devices take.
  */
 #ifndef VPUMP_MACHINE_H
 #define VPUMP_MACHINE_H
