@@ -410,6 +410,7 @@ static void test_reset(void)
 /* Not yet in the guest's queue: the kernel's to answer. */
 static void test_unread_group_of_a_removed_pasid(void)
 {
+    vtd_fixture_pump(pf.f);     /* nothing else has it read */
     raise_group(6, 1);
     remove_pasid();
     assert_queue_empty();

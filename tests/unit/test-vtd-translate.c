@@ -10,6 +10,7 @@
 #include "base/rcu.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #define RID 0x08
 #define PASID 5
@@ -364,11 +365,15 @@ static void *guest_unmaps(void *opaque)
 {
     atomic_uint *dirty = opaque;
     uint64_t *slot = vtd_guest_words(f, entry_gpa(0));
+    unsigned round = 0;
 
     while (atomic_load(dirty) < RACE_PAGES) {
         uint64_t old;
 
         __atomic_store_n(slot, GUINT64_TO_LE(GPA | PAGE), __ATOMIC_RELEASE);
+        if (++round % 8 == 0) {
+            sched_yield();      /* on one processor, too, a device gets at it */
+        }
         old = __atomic_exchange_n(slot, 0, __ATOMIC_ACQ_REL);
         for (unsigned i = 0; i < RACE_LOOKS; i++) {
             g_assert_cmphex(__atomic_load_n(slot, __ATOMIC_ACQUIRE), ==, 0);
