@@ -104,9 +104,28 @@ void sva_device_respond(SvaGroup *group, uint32_t code)
     aio_bh_schedule(device->respond);
 }
 
-void sva_device_drop_page(SvaDevice *device, uint32_t pasid, uint64_t iova)
+void viommu_implicit_invalidate(Viommu *viommu, const PageGroup *group,
+                                uint64_t addr)
 {
-    sva_tlb_drop_page(&device->tlb, pasid, iova);
+    SvaGroup *emulated = group->request.emulated;
+
+    if (emulated) {
+        sva_tlb_drop_page(&emulated->device->tlb, group->request.key.pasid,
+                          addr);
+    }
+}
+
+void viommu_invalidate_sva(Viommu *viommu)
+{
+    if (viommu->pages.sva_devices > 0) {
+        /*
+         * Release: pairs with the acquire load in viommu_translate(). Who loads
+         * the old number does so in a read section that is waited for.
+         */
+        atomic_fetch_add_explicit(&viommu->pages.generation, 1,
+                                  memory_order_release);
+        rcu_synchronize();
+    }
 }
 
 static void respond_bh(void *opaque)

@@ -144,12 +144,12 @@ void viommu_device_get(ViommuDevice *device)
 
 void viommu_device_put(Viommu *viommu, ViommuDevice *device)
 {
-    lock_acquire(&viommu->refs_lock);
+    lock_acquire(&viommu->refs.lock);
     if (atomic_fetch_sub_explicit(&device->refs, 1, memory_order_relaxed) ==
         1) {
-        pthread_cond_broadcast(&viommu->refs_cond);
+        pthread_cond_broadcast(&viommu->refs.gone);
     }
-    lock_release(&viommu->refs_lock);
+    lock_release(&viommu->refs.lock);
 }
 
 ViommuDevice **viommu_device_collect(Viommu *viommu,
@@ -181,11 +181,11 @@ static void unpublish(Viommu *viommu, ViommuDevice *device)
 {
     device_map_remove(viommu->devices, &device->entry);
     rcu_synchronize();
-    lock_acquire(&viommu->refs_lock);
+    lock_acquire(&viommu->refs.lock);
     while (atomic_load_explicit(&device->refs, memory_order_relaxed) > 0) {
-        lock_wait(&viommu->refs_lock, &viommu->refs_cond);
+        lock_wait(&viommu->refs.lock, &viommu->refs.gone);
     }
-    lock_release(&viommu->refs_lock);
+    lock_release(&viommu->refs.lock);
 }
 
 static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,

@@ -168,30 +168,30 @@ static void queue_stop_bh(void *opaque)
 static bool queue_get(Viommu *viommu, GError **error)
     REQUIRES(&viommu->config_lock)
 {
-    ViommuPages *pages = &viommu->pages;
+    ViommuHost *host = &viommu->host;
     QueueStart start = { .viommu = viommu };
     HostQueue queue = {
-        .host = viommu->host.iommu, .record_size = PGFAULT_RECORD_SIZE,
+        .host = host->iommu, .record_size = PGFAULT_RECORD_SIZE,
     };
 
-    if (pages->hwpts == 0) {
+    if (host->fault_hwpts == 0) {
         if (!iommufd_fault_queue_alloc(queue.host, &queue.id, &queue.fd,
                                        error)) {
             g_prefix_error(error, "no fault queue: ");
             return false;
         }
-        pages->fault_id = queue.id;
+        host->fault_id = queue.id;
         start.pump = fault_pump_new(viommu->config.ctx, &queue,
                                     &fault_pump_ops, viommu);
         aio_wait_bh_oneshot(viommu->config.ctx, queue_start_bh, &start);
     }
-    pages->hwpts++;
+    host->fault_hwpts++;
     return true;
 }
 
 static void queue_put(Viommu *viommu) REQUIRES(&viommu->config_lock)
 {
-    if (--viommu->pages.hwpts == 0) {
+    if (--viommu->host.fault_hwpts == 0) {
         aio_wait_bh_oneshot(viommu->config.ctx, queue_stop_bh, viommu);
     }
 }
@@ -207,7 +207,7 @@ bool viommu_hwpt_alloc(Viommu *viommu, const IommufdHwpt *hwpt, bool faults,
             return false;
         }
         wanted.flags |= IOMMU_HWPT_FAULT_ID_VALID;
-        wanted.fault_id = viommu->pages.fault_id;
+        wanted.fault_id = viommu->host.fault_id;
     }
     if (!iommufd_hwpt_alloc(viommu->host.iommu, &wanted, &id, error)) {
         if (faults) {

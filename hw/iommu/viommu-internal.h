@@ -98,6 +98,8 @@ typedef struct ViommuOps {
  * @iommu: the iommufd of the devices; NULL while there is none of the host's,
  *         and then none of the objects exists
  * @devices: how many of the host's there are
+ * @fault_id: the fault queue, while @fault_hwpts is not 0
+ * @fault_hwpts: HWPTs that name it
  */
 typedef struct ViommuHost {
     HostIommu *iommu;
@@ -105,6 +107,8 @@ typedef struct ViommuHost {
     uint32_t ioas_id;
     uint32_t parent_hwpt_id;
     uint32_t viommu_id;
+    uint32_t fault_id;
+    unsigned fault_hwpts;
 } ViommuHost;
 
 /**
@@ -140,6 +144,17 @@ typedef struct PageResponse {
     uint32_t code;
 } PageResponse;
 
+/**
+ * struct PageResponses - from vCPUs to the home thread
+ * @pending, @count: at most PAGE_RESPONSES_MAX. [ring_lock]
+ * @taken: what the home thread works on. [iothread]
+ */
+typedef struct PageResponses {
+    PageResponse *pending;
+    size_t count;
+    PageResponse *taken;
+} PageResponses;
+
 /* Groups in a row, by SvaGroup::next. */
 typedef struct SvaGroupList {
     SvaGroup *first;
@@ -157,10 +172,7 @@ typedef struct SvaGroupList {
  *             [iothread]
  * @inbox_head, @inbox_tail: groups of emulated devices: any thread enqueues,
  *                           the home thread dequeues
- * @responses, @response_count: by vCPUs, for the home thread. [ring_lock]
- * @taken: responses that the home thread works on. [iothread]
- * @fault_id: the host's fault queue, while @hwpts is not 0. [config_lock]
- * @hwpts: HWPTs that name it. [config_lock]
+ * @responses: of the guest's
  * @sva_devices: how many there are. [config_lock]
  * @generation: of what emulated devices have cached; changed by every
  *              invalidation. [atomic]
@@ -175,11 +187,7 @@ typedef struct ViommuPages {
     bool host_turn;
     struct __cds_wfcq_head inbox_head;
     struct cds_wfcq_tail inbox_tail;
-    PageResponse *responses;
-    size_t response_count;
-    PageResponse *taken;
-    uint32_t fault_id;
-    unsigned hwpts;
+    PageResponses responses;
     unsigned sva_devices;
     _Atomic uint64_t generation;
     AioBH *work;
@@ -211,6 +219,12 @@ typedef struct ViommuCounters {
     Counter overflows;
 } ViommuCounters;
 
+/* For ViommuDevice::refs. @lock is a leaf; @gone: a device's last one is. */
+typedef struct DeviceRefs {
+    Lock lock;
+    pthread_cond_t gone;
+} DeviceRefs;
+
 /* Base of the models' own structures. */
 struct Viommu {
     const ViommuOps *ops;       /* [const] */
@@ -224,8 +238,7 @@ struct Viommu {
     ViommuCounters counters;
     ViommuPageCounters page_counters;
     _Atomic uint32_t warned;    /* a bit per kind of guest mistake */
-    Lock refs_lock;             /* a leaf, for refs_cond */
-    pthread_cond_t refs_cond;   /* a device's last reference is gone */
+    DeviceRefs refs;
 };
 
 /* viommu_init() - set up the base of a model's structure */
@@ -436,7 +449,6 @@ void viommu_unpublish_sva(Viommu *viommu, ViommuDevice *device);
 /* sva-device.c, for viommu-pages.c. [iothread] */
 PageRequestKey sva_group_key(const SvaGroup *group);
 void sva_device_respond(SvaGroup *group, uint32_t code);
-void sva_device_drop_page(SvaDevice *device, uint32_t pasid, uint64_t iova);
 
 /**
  * viommu_warn_once() - tell the operator of what a guest may provoke at will,

@@ -111,10 +111,16 @@ static bool wants_access(const PageGroup *group)
 
 /*
  * A group with a page that wants no access would look like a Stop Marker to
- * the guest, and never be answered.
+ * the guest, and never be answered; a PASID that is none would be cut, and the
+ * guest answer another's group.
  */
 static bool presentable(const PageGroup *group)
 {
+    uint32_t pasid = group->request.key.pasid;
+
+    if (pasid != PAGE_REQUEST_NO_PASID && pasid > PAGE_GROUP_PASID_MAX) {
+        return false;
+    }
     return group->stop_marker ? group->count == 1 && group->request.emulated
                               : wants_access(group);
 }
@@ -312,16 +318,17 @@ static void run_response(Viommu *viommu, const PageResponse *response)
 
 void viommu_pages_take_responses(Viommu *viommu)
 {
-    ViommuPages *pages = &viommu->pages;
+    PageResponses *responses = &viommu->pages.responses;
     size_t count;
 
     lock_acquire(&viommu->ring_lock);
-    count = pages->response_count;
-    memcpy(pages->taken, pages->responses, count * sizeof(pages->taken[0]));
-    pages->response_count = 0;
+    count = responses->count;
+    memcpy(responses->taken, responses->pending,
+           count * sizeof(responses->taken[0]));
+    responses->count = 0;
     lock_release(&viommu->ring_lock);
     for (size_t i = 0; i < count; i++) {
-        run_response(viommu, &pages->taken[i]);
+        run_response(viommu, &responses->taken[i]);
     }
 }
 
@@ -381,11 +388,13 @@ static void pages_work(void *opaque)
  * struct InboxVisit - another thread has something done to all of the inbox
  * @device: or NULL
  * @whole: out: nothing was hidden
+ * @moved: out: something went on its way
  */
 typedef struct InboxVisit {
     Viommu *viommu;
     ViommuDevice *device;
     bool whole;
+    bool moved;
 } InboxVisit;
 
 /* @func, an InboxVisit's, on the home thread until it has met all groups. */
@@ -401,23 +410,28 @@ static void visit_inbox(InboxVisit *visit, AioBHFunc *func)
     }
 }
 
-/* As much as one of the guest's queues holds; the rest came later. */
 static void drain_bh(void *opaque)
 {
     InboxVisit *visit = opaque;
 
     visit->whole = backlog_take_inbox(visit->viommu);
-    for (unsigned i = 0; i < DRAIN_TURNS && run_once(visit->viommu); i++) {
-        continue;
-    }
+    visit->moved = run_once(visit->viommu);
 }
 
+/*
+ * A turn at a time, as others have theirs in between. As much as one of the
+ * guest's queues holds: the rest came later.
+ */
 void viommu_drain_page_requests(Viommu *viommu)
 {
     InboxVisit visit = { .viommu = viommu };
 
-    if (viommu->pages.table) {
-        visit_inbox(&visit, drain_bh);
+    if (!viommu->pages.table) {
+        return;
+    }
+    visit_inbox(&visit, drain_bh);
+    for (unsigned i = 0; i < DRAIN_TURNS && visit.moved; i++) {
+        aio_wait_bh_oneshot(viommu->config.ctx, drain_bh, &visit);
     }
 }
 
@@ -443,13 +457,13 @@ void viommu_drop_page_requests(Viommu *viommu)
 /* Return: false if the home thread is so far behind that there is no place. */
 static bool add_response(Viommu *viommu, const PageResponse *response)
 {
-    ViommuPages *pages = &viommu->pages;
+    PageResponses *responses = &viommu->pages.responses;
     bool added;
 
     lock_acquire(&viommu->ring_lock);
-    added = pages->response_count < PAGE_RESPONSES_MAX;
+    added = responses->count < PAGE_RESPONSES_MAX;
     if (added) {
-        pages->responses[pages->response_count++] = *response;
+        responses->pending[responses->count++] = *response;
     }
     lock_release(&viommu->ring_lock);
     return added;
@@ -477,29 +491,6 @@ void viommu_resume_page_requests(Viommu *viommu)
 }
 
 /* ---- Emulated devices come and go ---- */
-
-void viommu_implicit_invalidate(Viommu *viommu, const PageGroup *group,
-                                uint64_t addr)
-{
-    SvaGroup *emulated = group->request.emulated;
-
-    if (emulated) {
-        sva_device_drop_page(emulated->device, group->request.key.pasid, addr);
-    }
-}
-
-void viommu_invalidate_sva(Viommu *viommu)
-{
-    if (viommu->pages.sva_devices > 0) {
-        /*
-         * Release: pairs with the acquire load in viommu_translate(). Who loads
-         * the old number does so in a read section that is waited for.
-         */
-        atomic_fetch_add_explicit(&viommu->pages.generation, 1,
-                                  memory_order_release);
-        rcu_synchronize();
-    }
-}
 
 /* In the backlog still, or open: both end INVALID. Others keep their order. */
 static void drop_device_bh(void *opaque)
@@ -576,8 +567,8 @@ void viommu_pages_init(Viommu *viommu)
     pages->table = page_request_table_new(PAGE_TABLE_GROUPS, &table_ops,
                                           viommu);
     pages->batch = g_new(PageGroup, PAGE_GROUP_BATCH);
-    pages->responses = g_new(PageResponse, PAGE_RESPONSES_MAX);
-    pages->taken = g_new(PageResponse, PAGE_RESPONSES_MAX);
+    pages->responses.pending = g_new(PageResponse, PAGE_RESPONSES_MAX);
+    pages->responses.taken = g_new(PageResponse, PAGE_RESPONSES_MAX);
     pages->work = aio_bh_new(viommu->config.ctx, pages_work, viommu);
 }
 
@@ -586,9 +577,9 @@ void viommu_pages_cleanup(Viommu *viommu)
 {
     ViommuPages *pages = &viommu->pages;
 
-    g_assert(!pages->pump && pages->hwpts == 0 && !pages->backlog.first);
+    g_assert(!pages->pump && !pages->backlog.first);
     page_request_table_free(pages->table);
     g_free(pages->batch);
-    g_free(pages->responses);
-    g_free(pages->taken);
+    g_free(pages->responses.pending);
+    g_free(pages->responses.taken);
 }

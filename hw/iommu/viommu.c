@@ -93,8 +93,8 @@ void viommu_init(Viommu *viommu, const ViommuOps *ops,
     viommu->config.ctx = aio_context_ref(config->ctx);
     lock_init(&viommu->config_lock, LOCK_RANK_CONFIG);
     lock_init(&viommu->ring_lock, LOCK_RANK_RING);
-    lock_init(&viommu->refs_lock, LOCK_RANK_LEAF);
-    pthread_cond_init(&viommu->refs_cond, NULL);
+    lock_init(&viommu->refs.lock, LOCK_RANK_LEAF);
+    pthread_cond_init(&viommu->refs.gone, NULL);
     viommu->devices = device_map_new();
     viommu->queue.resume = aio_bh_new(config->ctx, resume_bh, viommu);
     viommu_pages_init(viommu);
@@ -119,8 +119,8 @@ void viommu_free(Viommu *viommu)
     viommu_pages_cleanup(viommu);
     aio_context_unref(ctx);
     device_map_free(viommu->devices);
-    pthread_cond_destroy(&viommu->refs_cond);
-    lock_destroy(&viommu->refs_lock);
+    pthread_cond_destroy(&viommu->refs.gone);
+    lock_destroy(&viommu->refs.lock);
     lock_destroy(&viommu->ring_lock);
     lock_destroy(&viommu->config_lock);
     g_free((char *)viommu->config.id);

@@ -295,7 +295,7 @@ static size_t responses_waiting(FakeMachine *m)
     size_t count;
 
     lock_acquire(&m->viommu->ring_lock);
-    count = m->viommu->pages.response_count;
+    count = m->viommu->pages.responses.count;
     lock_release(&m->viommu->ring_lock);
     return count;
 }

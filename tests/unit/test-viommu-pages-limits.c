@@ -330,6 +330,29 @@ static void test_flood_of_both(void)
     test_flood(600);
 }
 
+/* The entry would have 20 bits of it: those of another group's PASID. */
+static void test_pasid_of_more_than_20_bits(void)
+{
+    SvaGroup *good;
+    SvaGroup *bad;
+
+    setup(8);
+    good = fake_group_new(1, 4, 1);
+    bad = fake_group_new(1 | (PAGE_GROUP_PASID_MAX + 1), 4, 1);
+    g_assert_true(viommu_page_request(sva->device, good));
+    g_assert_true(viommu_page_request(sva->device, bad));
+    fake_pump(m);
+    g_assert_true(returned(0) == bad);
+    g_assert_cmpuint(bad->code, ==, PAGE_RESPONSE_INVALID);
+    g_assert_cmpuint(fake_queue_used(m), ==, 1);
+    g_assert_cmpuint(fake_serve_all(m, 0), ==, 1);
+    fake_pump(m);
+    g_assert_true(returned(1) == good);
+    g_assert_cmpuint(good->code, ==, PAGE_RESPONSE_SUCCESS);
+    g_assert_cmpuint(fake_assert_balanced(m).stray, ==, 0);
+    teardown();
+}
+
 static const Test tests[] = {
     { "full-table/holds-back", test_full_table_holds_back },
     { "full-table/reset-frees-it", test_reset_frees_the_table },
@@ -338,6 +361,7 @@ static const Test tests[] = {
     { "drain/brings-what-was-asked-before",
       test_drain_brings_what_was_asked_before },
     { "drain/fills-the-largest-queue", test_drain_fills_the_largest_queue },
+    { "PASID-of-more-than-20-bits-is-none", test_pasid_of_more_than_20_bits },
     { "reset-ends-all", test_reset_ends_all },
     { "host/interrupted-writes-are-made-up-for",
       test_interrupted_writes_are_made_up_for },

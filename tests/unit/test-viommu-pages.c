@@ -171,7 +171,7 @@ static void test_unknown_device(void)
                            .pt_id = m->viommu->host.parent_hwpt_id,
                            .flags = IOMMU_HWPT_FAULT_ID_VALID |
                                     IOMMU_HWPT_ALLOC_PASID,
-                           .fault_id = m->viommu->pages.fault_id,
+                           .fault_id = m->viommu->host.fault_id,
                            .data_type = IOMMU_HWPT_DATA_VTD_S1,
                            .data_len = sizeof(s1),
                            .data = &s1,

@@ -369,14 +369,14 @@ static void test_fields_of_responses(void)
 
         vtd_guest_submit(f, responses[i].word0, responses[i].word1);
         /* The home thread, which is this one, has yet to see it. */
-        g_assert_cmpuint(pages->response_count, ==, 1);
-        g_assert_cmphex(pages->responses[0].key.virt_id, ==,
+        g_assert_cmpuint(pages->responses.count, ==, 1);
+        g_assert_cmphex(pages->responses.pending[0].key.virt_id, ==,
                         expected->key.virt_id);
-        g_assert_cmphex(pages->responses[0].key.pasid, ==,
+        g_assert_cmphex(pages->responses.pending[0].key.pasid, ==,
                         expected->key.pasid);
-        g_assert_cmphex(pages->responses[0].key.index, ==,
+        g_assert_cmphex(pages->responses.pending[0].key.index, ==,
                         expected->key.index);
-        g_assert_cmphex(pages->responses[0].code, ==, expected->code);
+        g_assert_cmphex(pages->responses.pending[0].code, ==, expected->code);
         vtd_fixture_pump(f);
     }
 }

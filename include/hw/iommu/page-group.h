@@ -20,6 +20,9 @@
 /* PCI: a page request group index has 9 bits. */
 #define PAGE_GROUP_INDEX_MASK UINT32_C(0x1ff)
 
+/* And a PASID has 20. */
+#define PAGE_GROUP_PASID_MAX UINT32_C(0xfffff)
+
 /* From PageSinkOps::room(): as many as you like, none of them is written. */
 #define PAGE_ROOM_UNLIMITED UINT32_MAX
 

@@ -31,7 +31,7 @@ typedef struct SvaDevice SvaDevice;
 
 /**
  * struct SvaGroup - a page request group; the device's, until it asks
- * @pasid: or %PAGE_REQUEST_NO_PASID
+ * @pasid: 20 bits, or %PAGE_REQUEST_NO_PASID
  * @index: page request group index, 0 to 511. Of the groups that a device has
  *         open each has another one: a second one of the same index and PASID
  *         ends the first, which is answered INVALID.
@@ -40,7 +40,8 @@ typedef struct SvaDevice SvaDevice;
  * @stop_marker: a Stop Marker (PCIe 10.4.1.2.1): one page, no permissions, a
  *               PASID. Nobody answers: it comes back once it is queued or
  *               dropped, with a code that means nothing.
- * @code: out: PAGE_RESPONSE_*
+ * @code: out: the response code, a PAGE_RESPONSE_* or another one of four bits
+ *        that a VT-d guest gave
  * @device, @node, @next: private
  *
  * Given to viommu_page_request(), and everything but @code is constant until
@@ -125,7 +126,10 @@ uint64_t viommu_get_no_credit(const SvaDevice *device);
  * invalidations wait for read sections: what was translated may be used until
  * this one ends, not longer.
  *
- * Context: RCU read-side section. Takes no lock, does not block.
+ * Context: RCU read-side section. Takes no lock, does not block. Nor does the
+ * caller, until the section ends, wait for a lock under which somebody may do
+ * MMIO of the vIOMMU: an invalidation waits for the section. No fault is
+ * recorded.
  * Return: false if there is no translation: ask for the page.
  */
 bool viommu_translate(SvaDevice *device, uint32_t pasid, uint64_t iova,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Viommu: what every virtual IOMMU has, whatever its model: registers behind
- * MMIO, devices, one host queue, an AioContext that owns the queue's fd.
+ * MMIO, devices, host queues, an AioContext that owns the queues' fds.
  *
  * Threads: viommu_mmio_*() on vCPU threads; devices, reset and free on the
  *          monitor's threads; all registered with RCU. The home thread of the
  *          AioContext pumps.
- * Locks:   Viommu::config_lock (devices, HWPTs, host queue, commands; held
+ * Locks:   Viommu::config_lock (devices, HWPTs, host queues, commands; held
  *          across host ioctls), then Viommu::ring_lock (guest-visible
  *          registers and rings; short). Callers hold neither.
  */
@@ -95,7 +95,7 @@ typedef struct ViommuStats {
 } ViommuStats;
 
 /**
- * viommu_free() - stop pumping, destroy the host queue, free
+ * viommu_free() - stop pumping, destroy the host queues, free
  *
  * Context: May block (waits for the iothread). Every device was removed and no
  * vCPU uses it. NULL is ignored.
