@@ -312,12 +312,15 @@ static void reattach_device(Smmuv3 *s, ViommuDevice *device)
     if (smmuv3_attach(&s->parent, device, &error)) {
         return;
     }
-    error_report("vIOMMU '%s', StreamID 0x%x: %s; its traffic will be aborted",
-                 s->parent.config.id, device->entry.virt_id, error->message);
+    viommu_warn_once(&s->parent, SMMUV3_WARN_STE_REFUSED,
+                     "StreamID 0x%x: %s; its traffic will be aborted",
+                     device->entry.virt_id, error->message);
     g_clear_error(&error);
     if (!move_to(s, device, s->host.abort_id, false, &error)) {
         /* Never leave it on tables that the guest has taken back. */
-        error_report("%s; it is detached", error->message);
+        viommu_warn_once(&s->parent, SMMUV3_WARN_DETACHED,
+                         "StreamID 0x%x: %s; it is detached",
+                         device->entry.virt_id, error->message);
         g_clear_error(&error);
         vfio_device_detach(device->vfio);
         destroy(s, &device->hwpt_id);

@@ -248,7 +248,10 @@ static bool pasid_sync(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid,
 
 /* ---- Which PASIDs of which devices ---- */
 
-/* As pasid_sync(), but it is the operator who hears of errors. */
+/*
+ * As pasid_sync(), but it is the operator who hears of errors: of the first,
+ * since the guest may ask for what the host refuses as often as it likes.
+ */
 static void pasid_sync_report(Vtd *v, VtdDevice *d, uint32_t did,
                               uint32_t pasid)
     REQUIRES(&v->parent.config_lock)
@@ -259,13 +262,13 @@ static void pasid_sync_report(Vtd *v, VtdDevice *d, uint32_t did,
         return;
     }
     if (pasid == PAGE_REQUEST_NO_PASID) {
-        error_report("vIOMMU '%s', RID 0x%x: %s; it is detached",
-                     v->parent.config.id, d->parent.entry.virt_id,
-                     error->message);
+        viommu_warn_once(&v->parent, VTD_WARN_PASID_REFUSED,
+                         "RID 0x%x: %s; it is detached",
+                         d->parent.entry.virt_id, error->message);
     } else {
-        error_report("vIOMMU '%s', RID 0x%x, PASID %u: %s; it is detached",
-                     v->parent.config.id, d->parent.entry.virt_id, pasid,
-                     error->message);
+        viommu_warn_once(&v->parent, VTD_WARN_PASID_REFUSED,
+                         "RID 0x%x, PASID %u: %s; it is detached",
+                         d->parent.entry.virt_id, pasid, error->message);
     }
     g_error_free(error);
 }

@@ -65,10 +65,10 @@ static void test_host_refuses_an_hwpt(void)
         cmdq_set_ste(f, SID, S1_STE + 0x1000, 0);
         g_assert_cmpint(fixture_place(f, SID), ==, PLACE_ABORT);
         g_assert_cmpuint(objects(), ==, before);
-        g_assert_cmpuint(message_log_matching("StreamID 0x10: "), ==,
-                         i + 1);
-        g_assert_cmpuint(message_log_matching(g_strerror(errors[i])), ==,
-                         1);
+        /* Said once, however often the guest asks for it. */
+        g_assert_cmpuint(message_log_count(), ==, 1);
+        g_assert_cmpuint(message_log_matching("StreamID 0x10: "), ==, 1);
+        g_assert_cmpuint(message_log_matching(g_strerror(errors[0])), ==, 1);
         g_assert_cmphex(guest_read(f, A_GERROR), ==, 0);
         cmdq_cfgi_ste(f, SID);
         g_assert_cmpint(fixture_place(f, SID), ==, PLACE_STAGE1);

@@ -154,12 +154,26 @@ static void test_refused_hwpt_detaches(void)
     pasid_assert_none(device, 1);
     g_assert_cmpuint(pasid_objects(), ==, before);
     g_assert_cmpuint(message_log_count(), ==, 1);
-    g_assert_cmpuint(message_log_matching("vIOMMU 'vtd0', RID 0x1234, PASID "
+    g_assert_cmpuint(message_log_matching("vIOMMU 'vtd0': RID 0x1234, PASID "
                                           "1: "), ==, 1);
     g_assert_cmpuint(message_log_matching(g_strerror(ENOSPC)), ==, 1);
     /* The next invalidation tries again. */
     pasid_invalidate(7, 1);
     pasid_assert_on(device, 1, SPACE2);
+}
+
+/* A guest that goes on and on about it does not fill the log. */
+static void test_refused_is_told_once(void)
+{
+    pasid_fail(IOMMU_HWPT_ALLOC, 1, 0, ENOSPC);
+    for (unsigned i = 0; i < 5; i++) {
+        pasid_set_first_stage(RID, 1, 7, SPACE);
+        pasid_set_first_stage(RID, 2, 7, SPACE);
+        pasid_set_first_stage(RID, 0, 7, SPACE);
+    }
+    pasid_fail(0, 0, 0, 0);
+    g_assert_cmpuint(message_log_count(), ==, 1);
+    g_assert_cmpuint(message_log_matching("(not reported again)"), ==, 1);
 }
 
 static void test_refused_attach_detaches(void)
@@ -378,6 +392,7 @@ static const FixtureTest tests[] = {
     { test_first_plug_that_fails_leaves_nothing,
       "first-that-fails-leaves-nothing" },
     { test_refused_hwpt_detaches, "refused/HWPT" },
+    { test_refused_is_told_once, "refused/is-told-once" },
     { test_refused_attach_detaches, "refused/attach" },
     { test_refused_fault_queue, "refused/fault-queue" },
     { test_refused_device_itself, "refused/device-itself" },
