@@ -62,13 +62,10 @@ static bool reason_is_mistake(VtdReason reason)
     }
 }
 
-/* What the host's driver takes of an entry. */
+/* What the host's driver takes of an entry; SRE, WPE and EAFE are reserved. */
 static struct iommu_hwpt_vtd_s1 make_s1(const uint64_t *entry)
 {
     return (struct iommu_hwpt_vtd_s1){
-        .flags = (FIELD_GET(entry[2], PASID2, SRE) ? IOMMU_VTD_S1_SRE : 0) |
-                 (FIELD_GET(entry[2], PASID2, EAFE) ? IOMMU_VTD_S1_EAFE : 0) |
-                 (FIELD_GET(entry[2], PASID2, WPE) ? IOMMU_VTD_S1_WPE : 0),
         .pgtbl_addr = entry[2] & FIELD_MASK(PASID2, FSPTPTR),
         .addr_width = 48,       /* FSPM 0: vtd_walk() lets no other through */
     };

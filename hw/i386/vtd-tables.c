@@ -203,10 +203,28 @@ static VtdReason dir_walk(const Vtd *v, VtdWalk *walk, uint64_t *table_gpa)
     return VTD_OK;
 }
 
-static bool entry_has_reserved(const uint64_t *entry)
+static uint64_t pasid0_rsvd(const Vtd *v)
 {
-    return (entry[0] & PASID0_RSVD) || (entry[1] & PASID1_RSVD) ||
-           (entry[2] & PASID2_RSVD) || entry[3] || entry[4] || entry[5] ||
+    uint64_t ecap = vtd_reg64(v, R_ECAP);
+
+    return PASID0_RSVD |
+           (FIELD_GET(ecap, ECAP, SSADS) ? 0 : FIELD_MASK(PASID0, SSADE));
+}
+
+static uint64_t pasid2_rsvd(const Vtd *v)
+{
+    uint64_t ecap = vtd_reg64(v, R_ECAP);
+
+    return PASID2_RSVD |
+           (FIELD_GET(ecap, ECAP, SRS) ? 0 : FIELD_MASK(PASID2, SRE) |
+                                             FIELD_MASK(PASID2, WPE)) |
+           (FIELD_GET(ecap, ECAP, EAFS) ? 0 : FIELD_MASK(PASID2, EAFE));
+}
+
+static bool entry_has_reserved(const Vtd *v, const uint64_t *entry)
+{
+    return (entry[0] & pasid0_rsvd(v)) || (entry[1] & PASID1_RSVD) ||
+           (entry[2] & pasid2_rsvd(v)) || entry[3] || entry[4] || entry[5] ||
            entry[6] || entry[7];
 }
 
@@ -245,7 +263,7 @@ static VtdReason pasid_walk(const Vtd *v, VtdWalk *walk)
     if (!FIELD_GET(entry[0], PASID0, P)) {
         return VTD_FR_PASID_P;
     }
-    if (entry_has_reserved(entry)) {
+    if (entry_has_reserved(v, entry)) {
         return VTD_FR_PASID_RSVD;
     }
     return entry_is_supported(v, entry) ? VTD_OK : VTD_FR_PASID_INVALID;

@@ -37,7 +37,7 @@ typedef struct FsStep {
 
 /**
  * struct FsWalk - a walk
- * @write, @supervisor: what is wanted
+ * @write: what is wanted; no supervisor gets here (ECAP.SRS is 0)
  * @steps, @count: the way taken, the leaf last
  * @shift: log2 of the leaf's page size
  */
@@ -45,8 +45,6 @@ typedef struct FsWalk {
     const Vtd *v;
     uint64_t iova;
     bool write;
-    bool supervisor;
-    bool write_protect;         /* WPE: supervisors too */
     FsStep steps[FS_LEVELS];
     unsigned count;
     unsigned shift;
@@ -100,11 +98,8 @@ static bool may_access(const FsWalk *walk)
     for (unsigned i = 0; i < walk->count; i++) {
         rights &= walk->steps[i].entry;
     }
-    if (!walk->supervisor && !FIELD_GET(rights, FS, US)) {
-        return false;
-    }
-    return !walk->write || FIELD_GET(rights, FS, RW) ||
-           (walk->supervisor && !walk->write_protect);
+    return FIELD_GET(rights, FS, US) &&
+           (!walk->write || FIELD_GET(rights, FS, RW));
 }
 
 /* Down to the leaf. Return: false if there is no translation. */
@@ -181,7 +176,6 @@ bool vtd_translate(Viommu *viommu, uint32_t virt_id, uint32_t pasid,
         .v = v,
         .iova = iova,
         .write = perm & PGFAULT_PERM_WRITE,
-        .supervisor = perm & PGFAULT_PERM_PRIV,
     };
     VtdWalk tables;
 
@@ -199,12 +193,11 @@ bool vtd_translate(Viommu *viommu, uint32_t virt_id, uint32_t pasid,
         *gpa = iova;
         return true;
     }
-    /* 5Ch, 5Dh: execute requests (ECAP.ERS is 0), supervisors without SRE. */
-    if ((perm & PGFAULT_PERM_EXEC) || !is_canonical(iova) ||
-        (walk.supervisor && !FIELD_GET(tables.entry[2], PASID2, SRE))) {
+    /* 5Ch, 5Dh: execute and supervisor requests (ECAP.ERS and SRS are 0). */
+    if ((perm & (PGFAULT_PERM_EXEC | PGFAULT_PERM_PRIV)) ||
+        !is_canonical(iova)) {
         return false;
     }
-    walk.write_protect = FIELD_GET(tables.entry[2], PASID2, WPE);
     return first_stage(&walk,
                        tables.entry[2] & FIELD_MASK(PASID2, FSPTPTR), gpa);
 }

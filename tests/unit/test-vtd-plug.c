@@ -215,20 +215,6 @@ static void test_refused_device_itself(void)
     pasid_assert_on(device, NO_PASID, SPACE);
 }
 
-/* The host's unit has no ECAP.EAFS, which it finds at the attach. */
-static void test_host_without_the_feature(void)
-{
-    uint64_t before = pasid_objects();
-
-    vtd_tables_set_first_stage(&pf.t, RID, 1, 7, SPACE);
-    vtd_tables_store(&pf.t, vtd_tables_pasid_gpa(&pf.t, RID, 1) + 16,
-                     SPACE | FIELD_MASK(PASID2, EAFE));
-    pasid_invalidate(7, 1);
-    pasid_assert_none(device, 1);
-    g_assert_cmpuint(pasid_objects(), ==, before);
-    g_assert_cmpuint(message_log_matching(g_strerror(EINVAL)), ==, 1);
-}
-
 static void test_one_failure_does_not_stop_the_others(void)
 {
     unsigned on = 0;
@@ -396,7 +382,6 @@ static const FixtureTest tests[] = {
     { test_refused_attach_detaches, "refused/attach" },
     { test_refused_fault_queue, "refused/fault-queue" },
     { test_refused_device_itself, "refused/device-itself" },
-    { test_host_without_the_feature, "refused/feature" },
     { test_one_failure_does_not_stop_the_others,
       "refused/does-not-stop-the-others" },
     { test_change_that_fails_leaves_nothing, "refused/leaves-nothing" },

@@ -342,6 +342,32 @@ static void test_5a_pasid_entry_reserved(void)
     }
 }
 
+/* What ECAP does not show is reserved; @bit of ECAP: SRS, EAFS, SSADS. */
+static void test_5a_features_not_shown(void)
+{
+    static const struct {
+        unsigned bit;
+        unsigned word;
+        uint64_t field;
+    } cases[] = {
+        { 31, 2, FIELD_MASK(PASID2, SRE) },
+        { 31, 2, FIELD_MASK(PASID2, WPE) },
+        { 34, 2, FIELD_MASK(PASID2, EAFE) },
+        { 45, 0, FIELD_MASK(PASID0, SSADE) },
+    };
+    uint64_t ecap = vtd_reg64(v, R_ECAP);
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        uint64_t gpa = vtd_tables_pasid_gpa(&t, RID, PASID) +
+                       8 * cases[i].word;
+
+        check_bits(gpa, cases[i].field, VTD_FR_PASID_RSVD);
+        vtd_set_reg64(v, R_ECAP, ecap | BIT(cases[i].bit));
+        check_bits(gpa, cases[i].field, VTD_OK);
+        vtd_set_reg64(v, R_ECAP, ecap);
+    }
+}
+
 /* AW and SSPTPTR are the second stage's: Linux sets AW always. */
 static void test_first_stage_ignores_second(void)
 {
@@ -549,6 +575,7 @@ static const FixtureTest tests[] = {
     { test_58_pasid_table_nowhere, "58h/PASID-table-not-in-memory" },
     { test_59_pasid_entry_not_present, "59h/PASID-entry-not-present" },
     { test_5a_pasid_entry_reserved, "5Ah/PASID-entry-reserved" },
+    { test_5a_features_not_shown, "5Ah/features-that-ECAP-does-not-show" },
     { test_first_stage_ignores_second, "first-stage-ignores-second" },
     { test_5b_translation_type, "5Bh/PGTT" },
     { test_5b_pass_through_not_supported, "5Bh/pass-through-not-supported" },

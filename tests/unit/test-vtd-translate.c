@@ -221,24 +221,18 @@ static void test_permissions_of_all_levels(void)
     }
 }
 
-static void set_pasid_bits(uint64_t bits)
-{
-    vtd_tables_store(&t, vtd_tables_pasid_gpa(&t, RID, PASID) + 16,
-                     space | bits);
-}
-
-/* 5Dh: a supervisor needs SRE; then it needs no U/S, and R/W only with WPE. */
+/* 5Dh: ECAP.SRS is 0, and with it there is no SRE; pass-through has none. */
 static void test_supervisor(void)
 {
-    vtd_tables_map(&t, space, IOVA, GPA, FS_P);
+    vtd_tables_map(&t, space, IOVA, GPA, PAGE);
     assert_none(IOVA, READ | PRIV);
-    set_pasid_bits(FIELD_MASK(PASID2, SRE));
-    assert_to(IOVA, READ | PRIV, GPA);
-    assert_to(IOVA, WRITE | PRIV, GPA);
+    assert_to(IOVA, READ, GPA);
+    vtd_tables_store(&t, vtd_tables_pasid_gpa(&t, RID, PASID) + 16,
+                     space | FIELD_MASK(PASID2, SRE));
+    assert_none(IOVA, READ | PRIV);
     assert_none(IOVA, READ);
-    set_pasid_bits(FIELD_MASK(PASID2, SRE) | FIELD_MASK(PASID2, WPE));
-    assert_to(IOVA, READ | PRIV, GPA);
-    assert_none(IOVA, WRITE | PRIV);
+    vtd_tables_set_pass_through(&t, RID, PASID, 7);
+    assert_to(IOVA, READ | PRIV, IOVA);
 }
 
 /* 5Ch: ECAP.ERS is 0. */
@@ -414,7 +408,7 @@ static const FixtureTest tests[] = {
     { test_table_not_in_memory, "table-not-in-memory" },
     { test_canonical, "non-canonical-address" },
     { test_permissions_of_all_levels, "rights-of-all-levels" },
-    { test_supervisor, "supervisor" },
+    { test_supervisor, "supervisor-is-refused" },
     { test_execute_is_refused, "execute-is-refused" },
     { test_read_sets_accessed, "read-sets-A" },
     { test_write_sets_dirty_in_leaf, "write-sets-D-in-leaf" },
