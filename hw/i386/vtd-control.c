@@ -7,6 +7,8 @@
  */
 #include "hw/i386/vtd-internal.h"
 
+#include <sched.h>
+
 #define GCMD_TE FIELD_MASK(GCMD, TE)
 #define GCMD_QIE FIELD_MASK(GCMD, QIE)
 
@@ -38,7 +40,7 @@ static uint64_t get_root(const Vtd *v) REQUIRES(&v->parent.config_lock)
 static void invalidate_all(Vtd *v)
     REQUIRES(&v->parent.config_lock) EXCLUDES(&v->parent.ring_lock)
 {
-    vtd_pasid_changed(v, VTD_ALL_RIDS, VTD_ALL_DIDS, VTD_ALL_PASIDS);
+    vtd_pasid_changed(v, &VTD_CHANGE_ALL);
     vtd_flush_add(v, &(VtdFlush){ .did = VTD_ALL_DIDS,
                                   .pasid = PAGE_REQUEST_NO_PASID,
                                   .npages = UINT64_MAX });
@@ -75,10 +77,23 @@ static void set_translation(Vtd *v, bool on) REQUIRES(&v->parent.config_lock)
     lock_release(&v->parent.ring_lock);
 }
 
+/*
+ * Until the queue is empty, off or in error. In between others get the lock and
+ * may do what they like, a reset included: all is read anew each time.
+ */
+static void consume_all(Vtd *v) REQUIRES(&v->parent.config_lock)
+{
+    while (vtd_inv_consume(v)) {
+        lock_release(&v->parent.config_lock);
+        sched_yield();
+        lock_acquire(&v->parent.config_lock);
+    }
+}
+
 static void enable_queue(Vtd *v) REQUIRES(&v->parent.config_lock)
 {
     set_status(v, FIELD_MASK(GSTS, QIES));
-    vtd_inv_consume(v);         /* the tail may have been written before */
+    consume_all(v);             /* the tail may have been written before */
 }
 
 /* Legal only if the queue is drained: else QIES stays, and software waits. */
@@ -139,7 +154,7 @@ void vtd_write_iqt(Vtd *v, uint32_t value)
     lock_acquire(&v->parent.ring_lock);
     v->reg[R_IQT] = value & FIELD_MASK(IQT, QT);
     lock_release(&v->parent.ring_lock);
-    vtd_inv_consume(v);
+    consume_all(v);
     lock_release(&v->parent.config_lock);
 }
 
@@ -157,7 +172,7 @@ void vtd_write_fsts(Vtd *v, uint32_t value)
     lock_release(&v->parent.ring_lock);
     if (FIELD_GET(cleared, FSTS, IQE)) {
         lock_acquire(&v->parent.config_lock);
-        vtd_inv_consume(v);
+        consume_all(v);
         lock_release(&v->parent.config_lock);
     }
 }

@@ -256,6 +256,27 @@ typedef struct VtdFlush {
     bool leaf;
 } VtdFlush;
 
+#define VTD_ALL_DIDS UINT32_MAX
+#define VTD_ALL_PASIDS (UINT32_MAX - 1)     /* also those without */
+
+/**
+ * struct VtdChange - tables that the guest says it has changed
+ * @rid, @rid_ignored: of which devices; bits of @rid that do not count
+ * @did: of one domain, or %VTD_ALL_DIDS. What was attached for it, and what
+ *       is to be.
+ * @pasid: one, or %VTD_ALL_PASIDS
+ */
+typedef struct VtdChange {
+    uint16_t rid;
+    uint16_t rid_ignored;
+    uint32_t did;
+    uint32_t pasid;
+} VtdChange;
+
+#define VTD_CHANGE_ALL                                               \
+    ((VtdChange){ .rid_ignored = UINT16_MAX, .did = VTD_ALL_DIDS,    \
+                  .pasid = VTD_ALL_PASIDS })
+
 /**
  * struct Vtd - the model
  * @reg: registers at their offsets. [ring_lock] ID registers [const]
@@ -265,6 +286,11 @@ typedef struct VtdFlush {
  *        thread, acquire. [atomic]
  * @prq: page requests
  * @flush, @flush_count: for the host, not yet sent. [config_lock]
+ * @change, @has_change: not yet looked at, by the run of descriptors that is
+ *                       under way; noted after all of @flush. [config_lock]
+ * @scans: how often the tables were looked at for a @change. [config_lock]
+ * @device_tlb: device TLBs are to be invalidated before a device gets the next
+ *              response. [config_lock]
  * @sva_stale: emulated devices are to forget translations before the next wait
  *             descriptor completes. [config_lock]
  */
@@ -277,6 +303,10 @@ typedef struct Vtd {
     VtdPrq prq;
     VtdFlush flush[VTD_FLUSH_BATCH];
     size_t flush_count;
+    VtdChange change;
+    bool has_change;
+    unsigned scans;
+    bool device_tlb;
     bool sva_stale;
 } Vtd;
 
@@ -395,11 +425,15 @@ void vtd_write_frcd(Vtd *v, unsigned index, unsigned word, uint32_t value)
 /* vtd-inv.c: 6.5.2, the invalidation queue */
 
 /**
- * vtd_inv_consume() - run descriptors until the queue is empty, off or in error
+ * vtd_inv_consume() - run some descriptors, and publish how far that came
+ *
+ * What the guest asks for in one go is bounded, so that nobody waits long for
+ * the config_lock: so many descriptors, or one look at the tables.
  *
  * Context: vCPU thread; makes host ioctls, waits for grace periods.
+ * Return: there is more to run; give others the config_lock and call again.
  */
-void vtd_inv_consume(Vtd *v) REQUIRES(&v->parent.config_lock)
+bool vtd_inv_consume(Vtd *v) REQUIRES(&v->parent.config_lock)
     EXCLUDES(&v->parent.ring_lock);
 
 /* What descriptors have invalidated so far is invalid when this returns. */
@@ -464,20 +498,12 @@ void vtd_detach(Viommu *viommu, ViommuDevice *device);
 
 /**
  * vtd_pasid_changed() - the guest's tables may say something else
- * @rid: of one device, or %VTD_ALL_RIDS
- * @did: of one domain, or %VTD_ALL_DIDS. What was attached for it, and what
- *       is to be.
- * @pasid: one, or %VTD_ALL_PASIDS
  *
  * HWPTs are made, replaced and removed as they do. An entry that the host does
  * not take leaves the PASID without attachment, and the operator is told.
  */
-void vtd_pasid_changed(Vtd *v, uint32_t rid, uint32_t did, uint32_t pasid)
+void vtd_pasid_changed(Vtd *v, const VtdChange *change)
     REQUIRES(&v->parent.config_lock) EXCLUDES(&v->parent.ring_lock);
-
-#define VTD_ALL_RIDS UINT32_MAX
-#define VTD_ALL_DIDS UINT32_MAX
-#define VTD_ALL_PASIDS (UINT32_MAX - 1)     /* also those without */
 
 /* vtd-flush.c: invalidations to the host's HWPTs */
 

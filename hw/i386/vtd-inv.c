@@ -4,6 +4,12 @@
  * all of 6.5.2's order holds. What they invalidate is collected; a wait
  * descriptor has it done before it completes.
  *
+ * Changes of the tables are collected into one, so that a burst of global
+ * descriptors costs one look at them. The host is to hear of IOTLB
+ * invalidations in the order in which they stand to such changes: by the
+ * entries of before, or of after. So those noted go out before the tables are
+ * looked at, and the tables are looked at before another one is noted.
+ *
  * IQH passes a descriptor that is valid before it is run, and stays at one that
  * is not. It is published when software can tell: before a wait completes, and
  * at the end.
@@ -16,13 +22,17 @@
 /* Descriptors read from guest memory at a time. */
 #define INV_CHUNK 128
 
+/* Descriptors run at a time. */
+#define INV_RUN 256
+
 /**
  * struct InvRun - descriptors being run
  * @mode: of the queue
  * @base, @size: of it, in bytes
  * @stride: bytes of a descriptor
  * @head, @tail: offsets; @head is what IQH will say
- * @device_tlb: device TLB invalidations are not done yet
+ * @count: descriptors run
+ * @scans: of the Vtd, when this began
  * @chunk, @chunk_count, @chunk_next: read and not yet run
  */
 typedef struct InvRun {
@@ -32,27 +42,60 @@ typedef struct InvRun {
     uint32_t stride;
     uint32_t head;
     uint32_t tail;
-    bool device_tlb;
+    unsigned count;
+    unsigned scans;
     uint64_t chunk[INV_CHUNK * 4];
     uint32_t chunk_count;
     uint32_t chunk_next;
 } InvRun;
 
+/* What is for the host goes there first: it is named by the old entries. */
+static void look_at_tables(Vtd *v) REQUIRES(&v->parent.config_lock)
+{
+    if (!v->has_change) {
+        return;
+    }
+    v->has_change = false;
+    v->scans++;
+    vtd_flush_send(v);
+    vtd_pasid_changed(v, &v->change);
+}
+
 void vtd_inv_complete(Vtd *v)
 {
+    look_at_tables(v);
     vtd_flush_send(v);
+    v->device_tlb = false;
     if (v->sva_stale) {
         v->sva_stale = false;
         viommu_invalidate_sva(&v->parent);
     }
 }
 
-/* What is for the host goes there first: it is named by the old entries. */
-static void tables_changed(Vtd *v, uint32_t rid, uint32_t did, uint32_t pasid)
+/* What has both; perhaps more. */
+static VtdChange merge(const VtdChange *a, const VtdChange *b)
+{
+    return (VtdChange){
+        .rid = a->rid,
+        .rid_ignored = a->rid_ignored | b->rid_ignored | (a->rid ^ b->rid),
+        .did = a->did == b->did ? a->did : VTD_ALL_DIDS,
+        .pasid = a->pasid == b->pasid ? a->pasid : VTD_ALL_PASIDS,
+    };
+}
+
+static void tables_changed(Vtd *v, const VtdChange *change)
     REQUIRES(&v->parent.config_lock)
 {
-    vtd_flush_send(v);
-    vtd_pasid_changed(v, rid, did, pasid);
+    v->change = v->has_change ? merge(&v->change, change) : *change;
+    v->has_change = true;
+    v->sva_stale = true;
+}
+
+static void flush_noted(Vtd *v, const VtdFlush *flush)
+    REQUIRES(&v->parent.config_lock)
+{
+    look_at_tables(v);
+    vtd_flush_add(v, flush);
     v->sva_stale = true;
 }
 
@@ -61,39 +104,30 @@ static void run_context_cache(Vtd *v, const VtdDescriptor *desc)
     REQUIRES(&v->parent.config_lock)
 {
     static const uint8_t ignored[] = { 0, 4, 6, 7 };
-    uint32_t sid = FIELD_GET(desc->word[0], CONTEXT_DESC0, SID);
-    uint32_t mask = ignored[FIELD_GET(desc->word[0], CONTEXT_DESC0, FM)];
+    VtdChange change = VTD_CHANGE_ALL;
 
-    if (FIELD_GET(desc->word[0], DESC0, G) != CONTEXT_G_DEVICE) {
-        /* In scalable mode a context entry has no domain. */
-        tables_changed(v, VTD_ALL_RIDS, VTD_ALL_DIDS, VTD_ALL_PASIDS);
-        return;
+    /* In scalable mode a context entry has no domain. */
+    if (FIELD_GET(desc->word[0], DESC0, G) == CONTEXT_G_DEVICE) {
+        change.rid = FIELD_GET(desc->word[0], CONTEXT_DESC0, SID);
+        change.rid_ignored =
+            ignored[FIELD_GET(desc->word[0], CONTEXT_DESC0, FM)];
     }
-    for (uint32_t function = 0; function < 8; function++) {
-        if (((function ^ sid) & 7 & ~mask) == 0) {
-            tables_changed(v, (sid & ~7u) | function, VTD_ALL_DIDS,
-                           VTD_ALL_PASIDS);
-        }
-    }
+    tables_changed(v, &change);
 }
 
 static void run_pasid_cache(Vtd *v, const VtdDescriptor *desc)
     REQUIRES(&v->parent.config_lock)
 {
-    uint32_t did = FIELD_GET(desc->word[0], DESC0, DID);
-    uint32_t pasid = FIELD_GET(desc->word[0], DESC0, PASID);
+    unsigned g = FIELD_GET(desc->word[0], DESC0, G);
+    VtdChange change = VTD_CHANGE_ALL;
 
-    switch (FIELD_GET(desc->word[0], DESC0, G)) {
-    case PASID_CACHE_G_PASID:
-        tables_changed(v, VTD_ALL_RIDS, did, pasid);
-        break;
-    case PASID_CACHE_G_DOMAIN:
-        tables_changed(v, VTD_ALL_RIDS, did, VTD_ALL_PASIDS);
-        break;
-    default:
-        tables_changed(v, VTD_ALL_RIDS, VTD_ALL_DIDS, VTD_ALL_PASIDS);
-        break;
+    if (g == PASID_CACHE_G_DOMAIN || g == PASID_CACHE_G_PASID) {
+        change.did = FIELD_GET(desc->word[0], DESC0, DID);
     }
+    if (g == PASID_CACHE_G_PASID) {
+        change.pasid = FIELD_GET(desc->word[0], DESC0, PASID);
+    }
+    tables_changed(v, &change);
 }
 
 /* ADDR, AM and IH: 2^AM pages, aligned to that. */
@@ -123,8 +157,7 @@ static void run_iotlb(Vtd *v, const VtdDescriptor *desc)
     if (g == IOTLB_G_PAGE) {
         flush_pages(&flush, desc);
     }
-    vtd_flush_add(v, &flush);
-    v->sva_stale = true;
+    flush_noted(v, &flush);
 }
 
 static void run_pasid_iotlb(Vtd *v, const VtdDescriptor *desc)
@@ -139,11 +172,10 @@ static void run_pasid_iotlb(Vtd *v, const VtdDescriptor *desc)
     if (FIELD_GET(desc->word[0], DESC0, G) == PASID_IOTLB_G_PAGE) {
         flush_pages(&flush, desc);
     }
-    vtd_flush_add(v, &flush);
-    v->sva_stale = true;
+    flush_noted(v, &flush);
 }
 
-static void run_page_response(Vtd *v, InvRun *run, const VtdDescriptor *desc)
+static void run_page_response(Vtd *v, const VtdDescriptor *desc)
     REQUIRES(&v->parent.config_lock)
 {
     uint64_t word0 = desc->word[0];
@@ -154,9 +186,10 @@ static void run_page_response(Vtd *v, InvRun *run, const VtdDescriptor *desc)
         .index = FIELD_GET(desc->word[1], PAGE_RESPONSE_DESC1, PRGI),
     };
 
-    if (run->device_tlb) {
+    if (v->device_tlb) {
         vtd_inv_complete(v);    /* the device must not see those later */
-        run->device_tlb = false;
+    } else {
+        look_at_tables(v);      /* which end groups */
     }
     viommu_respond_page_group(&v->parent, &key,
                               FIELD_GET(word0, PAGE_RESPONSE_DESC0, RC));
@@ -177,7 +210,6 @@ static void run_wait(Vtd *v, InvRun *run, const VtdDescriptor *desc)
     uint64_t word0 = desc->word[0];
 
     vtd_inv_complete(v);
-    run->device_tlb = false;
     if (FIELD_GET(word0, WAIT_DESC0, PD)) {
         viommu_drain_page_requests(&v->parent);
     }
@@ -216,7 +248,7 @@ static void run_descriptor(Vtd *v, InvRun *run, const VtdDescriptor *desc)
     case VTD_DESC_PASID_DEVICE_TLB:
         /* The host flushes its device TLBs along with IOTLBs. */
         v->sva_stale = true;
-        run->device_tlb = true;
+        v->device_tlb = true;
         break;
     case VTD_DESC_IEC:
         break;                  /* no interrupt remapping: none is cached */
@@ -224,7 +256,7 @@ static void run_descriptor(Vtd *v, InvRun *run, const VtdDescriptor *desc)
         run_wait(v, run, desc);
         break;
     case VTD_DESC_PAGE_RESPONSE:
-        run_page_response(v, run, desc);
+        run_page_response(v, desc);
         break;
     }
 }
@@ -263,9 +295,16 @@ static VtdDescriptor chunk_next(InvRun *run)
     return desc;
 }
 
-static VtdIqei run_all(Vtd *v, InvRun *run) REQUIRES(&v->parent.config_lock)
+static bool may_go_on(const Vtd *v, const InvRun *run)
+    REQUIRES(&v->parent.config_lock)
 {
-    while (run->head != run->tail) {
+    return run->head != run->tail && run->count < INV_RUN &&
+           run->scans == v->scans;
+}
+
+static VtdIqei run_some(Vtd *v, InvRun *run) REQUIRES(&v->parent.config_lock)
+{
+    while (may_go_on(v, run)) {
         VtdDescriptor desc;
         VtdIqei iqei;
 
@@ -279,12 +318,14 @@ static VtdIqei run_all(Vtd *v, InvRun *run) REQUIRES(&v->parent.config_lock)
         }
         run->head = (run->head + run->stride) & (run->size - 1);
         run_descriptor(v, run, &desc);
+        run->count++;
     }
     return VTD_IQEI_NONE;
 }
 
 /* 6.5.2: whether there is anything to run, and from where. */
-static bool run_begin(Vtd *v, InvRun *run) REQUIRES(&v->parent.ring_lock)
+static bool run_begin(Vtd *v, InvRun *run)
+    REQUIRES(&v->parent.config_lock, &v->parent.ring_lock)
 {
     uint64_t iqa = vtd_reg64(v, R_IQA);
     /* Relaxed: the config_lock keeps it as it is. */
@@ -305,7 +346,8 @@ static bool run_begin(Vtd *v, InvRun *run) REQUIRES(&v->parent.ring_lock)
     /* IQA may have been written since, which it must not. */
     run->head = v->reg[R_IQH] & (run->size - run->stride);
     run->tail = v->reg[R_IQT];
-    run->device_tlb = false;
+    run->count = 0;
+    run->scans = v->scans;
     run->chunk_count = 0;
     run->chunk_next = 0;
     return run->head != run->tail;
@@ -338,7 +380,7 @@ static void warn(Vtd *v, const InvRun *run, VtdIqei iqei)
     }
 }
 
-void vtd_inv_consume(Vtd *v)
+bool vtd_inv_consume(Vtd *v)
 {
     InvRun run;
     VtdIqei iqei;
@@ -348,12 +390,13 @@ void vtd_inv_consume(Vtd *v)
     any = run_begin(v, &run);
     lock_release(&v->parent.ring_lock);
     if (!any) {
-        return;
+        return false;
     }
     iqei = run_check(&run);
     if (iqei == VTD_IQEI_NONE) {
-        iqei = run_all(v, &run);
+        iqei = run_some(v, &run);
     }
+    look_at_tables(v);          /* what no wait descriptor waited for */
     lock_acquire(&v->parent.ring_lock);
     v->reg[R_IQH] = run.head;
     if (iqei != VTD_IQEI_NONE) {
@@ -364,4 +407,5 @@ void vtd_inv_consume(Vtd *v)
     if (iqei != VTD_IQEI_NONE) {
         warn(v, &run, iqei);
     }
+    return iqei == VTD_IQEI_NONE && run.head != run.tail;
 }

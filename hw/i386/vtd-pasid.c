@@ -336,7 +336,7 @@ static void device_changed(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid)
     }
 }
 
-void vtd_pasid_changed(Vtd *v, uint32_t rid, uint32_t did, uint32_t pasid)
+void vtd_pasid_changed(Vtd *v, const VtdChange *change)
 {
     DeviceEntry *entry;
     size_t cursor = 0;
@@ -347,8 +347,9 @@ void vtd_pasid_changed(Vtd *v, uint32_t rid, uint32_t did, uint32_t pasid)
             caa_container_of(entry, ViommuDevice, entry));
 
         /* An emulated device has none: it walks the tables itself. */
-        if (d->pasids && (rid == VTD_ALL_RIDS || rid == entry->virt_id)) {
-            device_changed(v, d, did, pasid);
+        if (d->pasids &&
+            ((entry->virt_id ^ change->rid) & ~change->rid_ignored) == 0) {
+            device_changed(v, d, change->did, change->pasid);
         }
     }
 }

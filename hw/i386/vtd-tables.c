@@ -21,6 +21,7 @@ FIELD(ROOTENTRY, CTP, 12, 52)
 #define PASID_ENTRY_BYTES 64
 #define DEVFN_PER_HALF 128
 #define PASIDS_PER_TABLE 64
+#define PASID_TABLE_BYTES (PASIDS_PER_TABLE * PASID_ENTRY_BYTES)
 
 #define ADDRESS_RSVD BIT_RANGE(VTD_ADDRESS_BITS, 64 - VTD_ADDRESS_BITS)
 #define ROOT_RSVD (BIT_RANGE(1, 11) | ADDRESS_RSVD)
@@ -320,24 +321,43 @@ static uint32_t table_end(uint32_t pasid)
     return (pasid / PASIDS_PER_TABLE + 1) * PASIDS_PER_TABLE;
 }
 
-/* The first present entry at or above walk->pasid, in that one's table. */
-static bool table_next(const Vtd *v, VtdWalk *walk, uint32_t *pasid)
+/* [RCU] The first entry of a table, at or above @index, that is present. */
+static unsigned table_scan(const uint64_t *table, unsigned index)
 {
-    uint64_t table;
-    uint64_t word;
+    for (; index < PASIDS_PER_TABLE; index++) {
+        const uint64_t *entry = table + PASID_ENTRY_BYTES / 8 * index;
+        /* Acquire: pairs with the guest's release store of that word. */
+        uint64_t word = GUINT64_FROM_LE(__atomic_load_n(entry,
+                                                        __ATOMIC_ACQUIRE));
 
-    if (dir_walk(v, walk, &table) != VTD_OK) {
-        return false;
-    }
-    for (uint32_t p = walk->pasid; p < table_end(walk->pasid); p++) {
-        uint64_t gpa = table + PASID_ENTRY_BYTES * (p % PASIDS_PER_TABLE);
-
-        if (entry_read(v, gpa, &word, 1) && FIELD_GET(word, PASID0, P)) {
-            *pasid = p;
-            return true;
+        if (FIELD_GET(word, PASID0, P)) {
+            break;
         }
     }
-    return false;
+    return index;
+}
+
+/*
+ * The first present entry at or above walk->pasid, in that one's table: a page,
+ * which is looked up once for all of its entries.
+ */
+static bool table_next(const Vtd *v, VtdWalk *walk, uint32_t *pasid)
+{
+    unsigned index = PASIDS_PER_TABLE;
+    const uint64_t *table;
+    uint64_t gpa;
+
+    if (dir_walk(v, walk, &gpa) != VTD_OK) {
+        return false;
+    }
+    rcu_section_enter();
+    table = guest_mem_ptr(v->parent.config.mem, gpa, PASID_TABLE_BYTES);
+    if (table) {
+        index = table_scan(table, walk->pasid % PASIDS_PER_TABLE);
+    }
+    rcu_section_leave();
+    *pasid = walk->pasid / PASIDS_PER_TABLE * PASIDS_PER_TABLE + index;
+    return index < PASIDS_PER_TABLE;
 }
 
 bool vtd_next_pasid(Vtd *v, uint16_t rid, uint32_t *pasid)

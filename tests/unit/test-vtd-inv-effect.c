@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What invalidation queue descriptors do (D51397-018, 6.5.2, 7.8): to the
- * host's HWPTs, to emulated devices, to page requests; and when.
+ * host's HWPTs, to emulated devices, to page requests; and when. To tables:
+ * test-vtd-inv-tables.c.
  */
 #include "vtd-fixture.h"
 
-#include "base/rcu.h"
-
 #define RID 0x10
-#define OTHER_RID 0x13
 #define DID 5
 #define PASID 7
 #define NO_PASID PAGE_REQUEST_NO_PASID
@@ -183,68 +181,6 @@ static void test_SRTP_and_TE_invalidate_everything(void)
     vtd_guest_command(f, FIELD_MASK(GCMD, TE), false);
     vtd_guest_command(f, FIELD_MASK(GCMD, TE), true);
     g_assert_cmpuint(v->flush_count, ==, 0);
-}
-
-/* ---- Table changes ---- */
-
-/* PASIDs that the device is attached by, and itself. */
-static unsigned attached(void)
-{
-    DeviceEntry *entry;
-    unsigned count;
-
-    rcu_section_enter();
-    entry = device_map_find_virt(f->viommu->devices, RID);
-    count = g_hash_table_size(
-        ((VtdDevice *)caa_container_of(entry, ViommuDevice, entry))->pasids);
-    rcu_section_leave();
-    return count;
-}
-
-/* Which of PASID (domain DID) and PASID + 1 (DID + 1) are looked at anew. */
-static const struct {
-    uint64_t word0;
-    bool first;
-    bool second;
-} changes[] = {
-    { 0x11, true, true },
-    { 0x21 | DID << 16, true, true },       /* as global, in scalable mode */
-    { 0x31 | (uint64_t)RID << 32, true, true },
-    { 0x31 | (uint64_t)OTHER_RID << 32, false, false },
-    { 0x31 | (uint64_t)OTHER_RID << 32 | UINT64_C(1) << 48, false, false },
-    { 0x31 | (uint64_t)OTHER_RID << 32 | UINT64_C(2) << 48, false, false },
-    { 0x31 | (uint64_t)OTHER_RID << 32 | UINT64_C(3) << 48, true, true },
-    { 0x31 | (uint64_t)(RID | 4) << 32 | UINT64_C(1) << 48, true, true },
-    { 0x31 | (uint64_t)(RID | 6) << 32 | UINT64_C(1) << 48, false, false },
-    { 0x31 | (uint64_t)(RID | 6) << 32 | UINT64_C(2) << 48, true, true },
-    { 0x31 | (uint64_t)(RID | 8) << 32 | UINT64_C(3) << 48, false, false },
-    { 0x37, true, true },
-    { 0x07 | DID << 16, true, false },
-    { 0x07 | (DID + 1) << 16, false, true },
-    { 0x07 | (DID + 2) << 16, false, false },
-    { 0x17 | DID << 16 | (uint64_t)PASID << 32, true, false },
-    { 0x17 | DID << 16 | (uint64_t)(PASID + 1) << 32, false, false },
-    { 0x17 | (DID + 1) << 16 | (uint64_t)(PASID + 1) << 32, false, true },
-    /* No table change. */
-    { 0x12, false, false },
-    { 0x26 | DID << 16 | (uint64_t)PASID << 32, false, false },
-};
-
-static void test_which_entries_are_looked_at(void)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(changes); i++) {
-        unsigned before;
-
-        teardown();
-        setup();
-        plug_with_pasids();
-        before = attached();
-        vtd_guest_set_pasid(f, PASID, 0, 0);
-        vtd_guest_set_pasid(f, PASID + 1, 0, 0);
-        vtd_guest_submit(f, changes[i].word0, 0);
-        g_assert_cmphex(i << 4 | (before - attached()), ==,
-                        i << 4 | (changes[i].first + changes[i].second));
-    }
 }
 
 /* ---- Emulated devices ---- */
@@ -561,8 +497,6 @@ int main(int argc, char **argv)
           "host/table-changes-come-after-earlier-invalidations" },
         { test_SRTP_and_TE_invalidate_everything,
           "host/SRTP-and-TE-invalidate-everything" },
-        { test_which_entries_are_looked_at,
-          "tables/which-entries-are-looked-at" },
         { test_cache_invalidations_reach_emulated_devices,
           "sva/cache-invalidations-reach-emulated-devices" },
         { test_response_comes_after_device_TLB_invalidations,

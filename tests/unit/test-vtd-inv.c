@@ -88,6 +88,62 @@ static void test_every_size_and_width_wraps(void)
     }
 }
 
+/* One step of the loop that a write of IQT runs. */
+static bool step(void)
+{
+    Vtd *v = vtd_fixture_vtd(f);
+    bool more;
+
+    lock_acquire(&v->parent.config_lock);
+    more = vtd_inv_consume(v);
+    lock_release(&v->parent.config_lock);
+    return more;
+}
+
+/* IQT without its effect, as if another thread had the lock first. */
+static void set_tail(uint32_t tail)
+{
+    Vtd *v = vtd_fixture_vtd(f);
+
+    lock_acquire(&v->parent.ring_lock);
+    v->reg[R_IQT] = tail;
+    lock_release(&v->parent.ring_lock);
+}
+
+/* Whoever waits for the lock gets it after so many descriptors. */
+static void test_a_step_is_bounded(void)
+{
+    setup_queue(3, true);
+    put_numbered(1, 600);
+    set_tail(f->iq_tail);
+    g_assert_true(step());
+    g_assert_cmphex(vtd_guest_read64(f, A_IQH), ==, 256 * 32);
+    g_assert_cmpuint(numbered(256), ==, 256);
+    g_assert_cmpuint(numbered(257), ==, 0);
+    g_assert_true(step());
+    g_assert_false(step());
+    assert_done();
+    assert_numbered(1, 600);
+    g_assert_false(step());
+}
+
+/* And after the tables were looked at. */
+static void test_a_look_at_the_tables_ends_a_step(void)
+{
+    setup_queue(0, true);
+    for (unsigned i = 1; i <= 3; i++) {
+        vtd_guest_put(f, vtd_desc_pasid_cache(PASID_CACHE_G_GLOBAL, 0, 0), 0);
+        put_numbered(i, 1);
+    }
+    set_tail(f->iq_tail);
+    for (unsigned i = 1; i <= 3; i++) {
+        g_assert_cmpint(step(), ==, i < 3);
+        g_assert_cmphex(vtd_guest_read64(f, A_IQH), ==, i * 64);
+        assert_numbered(1, i);
+    }
+    assert_done();
+}
+
 static void test_all_but_one_entry_are_usable(void)
 {
     setup_queue(0, true);
@@ -296,6 +352,8 @@ int main(int argc, char **argv)
 {
     static const FixtureTest tests[] = {
         { test_every_size_and_width_wraps, "every-size-and-width-wraps" },
+        { test_a_step_is_bounded, "step/is-bounded" },
+        { test_a_look_at_the_tables_ends_a_step, "step/ends-with-tables" },
         { test_all_but_one_entry_are_usable, "all-but-one-entry-are-usable" },
         { test_same_tail_again_runs_nothing, "same-tail-again-runs-nothing" },
         { test_descriptors_behind_the_tail_are_not_run,
