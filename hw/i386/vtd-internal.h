@@ -149,6 +149,9 @@ enum { TTM_LEGACY, TTM_SCALABLE, TTM_RESERVED, TTM_ABORT };
 /* HAW: physical addresses in the tables have no bits from here on. */
 #define VTD_ADDRESS_BITS 52
 
+/* PASIDs of one device that are attached on the host at a time. */
+#define VTD_PASIDS_MAX 4096
+
 /* What the operator is told once: viommu_warn_once(). */
 enum {
     VTD_WARN_DESCRIPTOR,
@@ -159,6 +162,7 @@ enum {
     VTD_WARN_HOST_INVALIDATE,
     VTD_WARN_PASID_ENTRY,
     VTD_WARN_PASID_REFUSED,
+    VTD_WARN_PASIDS_MAX,
     VTD_WARN_INTERRUPT,
     VTD_WARN_QI_DISABLE,
 };

@@ -216,6 +216,26 @@ static bool pasid_attach(Vtd *v, VtdDevice *d, uint32_t pasid,
 }
 
 /*
+ * Each attachment is host memory, which a directory that names one page over
+ * and over must not use up. The device itself always has room.
+ */
+static bool has_room(Vtd *v, const VtdDevice *d, uint32_t pasid)
+    REQUIRES(&v->parent.config_lock)
+{
+    bool itself = attachment_find(d, PAGE_REQUEST_NO_PASID) != NULL;
+
+    if (pasid == PAGE_REQUEST_NO_PASID ||
+        g_hash_table_size(d->pasids) - itself < VTD_PASIDS_MAX) {
+        return true;
+    }
+    viommu_warn_once(&v->parent, VTD_WARN_PASIDS_MAX,
+                     "RID 0x%x has more than %u PASIDs: those from %u on are "
+                     "not attached", d->parent.entry.virt_id, VTD_PASIDS_MAX,
+                     pasid);
+    return false;
+}
+
+/*
  * Make the host have what the tables say of one PASID, if domain @did has to do
  * with it. Return: false and @error set; the PASID is detached then.
  */
@@ -238,6 +258,9 @@ static bool pasid_sync(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid,
     }
     if (target.kind == TARGET_NONE) {
         pasid_detach(v, d, pasid);
+        return true;
+    }
+    if (!attachment && !has_room(v, d, pasid)) {
         return true;
     }
     return pasid_attach(v, d, pasid, &target, error);
@@ -286,20 +309,26 @@ static GArray *attached_pasids(const VtdDevice *d)
     return pasids;
 }
 
-/* Return: what @d has on the host or in the tables, uint32_t each. */
+/*
+ * Return: what @d has on the host or in the tables, uint32_t each. Of what is
+ * only in the tables no more than can be attached, and one to tell of it.
+ */
 static GArray *all_pasids(Vtd *v, const VtdDevice *d)
     REQUIRES(&v->parent.config_lock)
 {
     GArray *pasids = attached_pasids(d);
     uint32_t pasid = PAGE_REQUEST_NO_PASID;
+    unsigned found = 0;
 
     if (!attachment_find(d, pasid)) {
         g_array_append_val(pasids, pasid);
     }
-    for (pasid = 0; vtd_next_pasid(v, d->parent.entry.virt_id, &pasid);
+    for (pasid = 0; found <= VTD_PASIDS_MAX &&
+                    vtd_next_pasid(v, d->parent.entry.virt_id, &pasid);
          pasid++) {
         if (!attachment_find(d, pasid)) {
             g_array_append_val(pasids, pasid);
+            found++;
         }
     }
     return pasids;

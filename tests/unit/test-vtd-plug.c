@@ -232,6 +232,80 @@ static void test_one_failure_does_not_stop_the_others(void)
     g_assert_cmpuint(message_log_count(), ==, 1);
 }
 
+/* Directory entries that all lead to one page of @present entries. */
+static void repeat_page(unsigned present)
+{
+    uint64_t page;
+
+    for (unsigned i = 0; i < present; i++) {
+        vtd_tables_set_first_stage(&pf.t, RID, 64 + i, 7, SPACE);
+    }
+    page = vtd_tables_load(&pf.t, vtd_tables_dir_gpa(&pf.t, RID, 64));
+    for (uint32_t pasid = 128; pasid < 8192; pasid += 64) {
+        vtd_tables_store(&pf.t, vtd_tables_dir_gpa(&pf.t, RID, pasid), page);
+    }
+}
+
+static void invalidate_all(void)
+{
+    vtd_guest_submit(pf.f, vtd_desc_pasid_cache(PASID_CACHE_G_GLOBAL, 0, 0),
+                     0);
+}
+
+/* 127 pages of 64 PASIDs, each of which would be an object of the host's. */
+static void test_pasids_are_limited(void)
+{
+    uint64_t before = pasid_objects();
+
+    repeat_page(64);
+    for (unsigned i = 0; i < 3; i++) {
+        invalidate_all();
+        /* The fault queue is one more. */
+        g_assert_cmpuint(pasid_objects(), ==, before + VTD_PASIDS_MAX + 1);
+        g_assert_cmpuint(message_log_count(), ==, 1);
+    }
+    g_assert_cmpuint(message_log_matching("RID 0x1234 has more than 4096 "
+                                          "PASIDs"), ==, 1);
+    pasid_assert_on(device, 64 + VTD_PASIDS_MAX - 1, SPACE);
+    pasid_assert_none(device, 64 + VTD_PASIDS_MAX);
+    pasid_invalidate(7, 8191);
+    pasid_assert_none(device, 8191);
+    /* The device itself is not one of them. */
+    pasid_set_first_stage(RID, 0, 7, SPACE2);
+    pasid_assert_on(device, NO_PASID, SPACE2);
+    /* What goes makes room. */
+    vtd_tables_store(&pf.t, vtd_tables_dir_gpa(&pf.t, RID, 64), 0);
+    invalidate_all();
+    pasid_assert_none(device, 64);
+    pasid_assert_on(device, 128 + VTD_PASIDS_MAX - 1, SPACE);
+    pasid_assert_none(device, 128 + VTD_PASIDS_MAX);
+}
+
+/* As many as there may be are no matter to speak of. */
+static void test_pasids_up_to_the_limit(void)
+{
+    uint64_t before = pasid_objects();
+
+    repeat_page(64);
+    for (uint32_t pasid = 64 * (1 + VTD_PASIDS_MAX / 64); pasid < 8192;
+         pasid += 64) {
+        vtd_tables_store(&pf.t, vtd_tables_dir_gpa(&pf.t, RID, pasid), 0);
+    }
+    invalidate_all();
+    g_assert_cmpuint(pasid_objects(), ==, before + VTD_PASIDS_MAX + 1);
+    g_assert_cmpuint(message_log_count(), ==, 0);
+}
+
+static void test_limit_is_no_obstacle_to_a_plug(void)
+{
+    vtd_fixture_unplug(pf.f, device, RID);
+    repeat_page(64);
+    device = vtd_fixture_plug(pf.f, RID);
+    g_assert_cmpuint(message_log_count(), ==, 1);
+    pasid_assert_on(device, 64 + VTD_PASIDS_MAX - 1, SPACE);
+    pasid_assert_none(device, 64 + VTD_PASIDS_MAX);
+}
+
 /* What an entry becomes, and the host calls that this can fail at. */
 typedef struct Change {
     void (*from)(void);
@@ -384,6 +458,9 @@ static const FixtureTest tests[] = {
     { test_refused_device_itself, "refused/device-itself" },
     { test_one_failure_does_not_stop_the_others,
       "refused/does-not-stop-the-others" },
+    { test_pasids_are_limited, "limit/detached-beyond" },
+    { test_pasids_up_to_the_limit, "limit/reached" },
+    { test_limit_is_no_obstacle_to_a_plug, "limit/plug" },
     { test_change_that_fails_leaves_nothing, "refused/leaves-nothing" },
     { test_host_needs_what_the_guest_sees, "host/needs-what-the-guest-sees" },
     { test_host_needs_no_more, "host/needs-no-more" },
