@@ -12,7 +12,6 @@
 #include "hw/i386/vtd-internal.h"
 
 #include "base/error.h"
-#include "base/report.h"
 #include "host/iommufd.h"
 
 #include <inttypes.h>
@@ -111,9 +110,6 @@ static PasidTarget pasid_target(Vtd *v, uint16_t rid, uint32_t pasid)
                                                    : TARGET_NONE,
         };
     }
-    if (pasid != PAGE_REQUEST_NO_PASID && pasid >> v->props.pasid_bits) {
-        return (PasidTarget){ .kind = TARGET_NONE };
-    }
     return target_from_tables(v, rid, pasid);
 }
 
@@ -154,15 +150,10 @@ static void attachment_drop(Vtd *v, VtdDevice *d, uint32_t pasid)
 static void pasid_detach(Vtd *v, VtdDevice *d, uint32_t pasid)
     REQUIRES(&v->parent.config_lock)
 {
-    GError *error = NULL;
-
-    if (!attachment_find(d, pasid)) {
-        return;
+    if (attachment_find(d, pasid)) {
+        viommu_attach(&v->parent, &d->parent, pasid, 0, NULL);  /* done */
+        attachment_drop(v, d, pasid);
     }
-    if (!viommu_attach(&v->parent, &d->parent, pasid, 0, &error)) {
-        error_report_err(error);
-    }
-    attachment_drop(v, d, pasid);
 }
 
 static bool hwpt_alloc(Vtd *v, VtdDevice *d, const PasidTarget *target,

@@ -110,6 +110,12 @@ static uint64_t context0_rsvd(const Vtd *v)
            (FIELD_GET(ecap, ECAP, PRS) ? 0 : FIELD_MASK(CONTEXT0, PRE));
 }
 
+/* PASIDs from here on have more bits than ECAP.PSS says. */
+static uint32_t pasid_limit(const Vtd *v)
+{
+    return UINT32_C(1) << v->props.pasid_bits;
+}
+
 /* PASIDs that the directory has room for. */
 static uint32_t context_pasids(const VtdWalk *walk)
 {
@@ -168,7 +174,8 @@ static VtdReason context_check(const Vtd *v, VtdRequest request, VtdWalk *walk)
     if (has_pasid && !FIELD_GET(context0, CONTEXT0, PASIDE)) {
         return VTD_FR_PASIDE;
     }
-    if (has_pasid && walk->pasid >= context_pasids(walk)) {
+    if (has_pasid && (walk->pasid >= context_pasids(walk) ||
+                      walk->pasid >= pasid_limit(v))) {
         return VTD_FR_PASID_RANGE;
     }
     if (request == VTD_REQUEST_PAGE && !FIELD_GET(context0, CONTEXT0, PRE)) {
@@ -368,7 +375,7 @@ bool vtd_next_pasid(Vtd *v, uint16_t rid, uint32_t *pasid)
     if (!context_find(v, rid, &walk)) {
         return false;
     }
-    end = MIN(context_pasids(&walk), UINT32_C(1) << v->props.pasid_bits);
+    end = MIN(context_pasids(&walk), pasid_limit(v));
     for (walk.pasid = *pasid; walk.pasid < end;
          walk.pasid = table_end(walk.pasid)) {
         if (table_next(v, &walk, pasid)) {

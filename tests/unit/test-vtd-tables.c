@@ -274,6 +274,24 @@ static void test_46_pasid_beyond_directory(void)
     g_assert_cmphex(walk(0xfffff, VTD_REQUEST_PAGE), ==, VTD_FR_PASID_RANGE);
 }
 
+/* ECAP.PSS, however large the directory is. */
+static void test_46_pasid_beyond_width(void)
+{
+    VtdProperties props = VTD_PROPERTIES_DEFAULT;
+
+    teardown();
+    props.pasid_bits = 8;
+    setup_with(&props);
+    for (uint32_t pasid = 255; pasid <= 256; pasid++) {
+        vtd_tables_set_first_stage(&t, RID, pasid, 7, SPACE);
+        for (VtdRequest request = VTD_REQUEST_UNTRANSLATED;
+             request <= VTD_REQUEST_PAGE; request++) {
+            g_assert_cmphex(walk(pasid, request), ==,
+                            pasid == 255 ? VTD_OK : VTD_FR_PASID_RANGE);
+        }
+    }
+}
+
 static void test_47_page_requests_off(void)
 {
     vtd_tables_set_context(&t, RID,
@@ -567,6 +585,7 @@ static const FixtureTest tests[] = {
     { test_44_translation_without_device_tlb, "44h/translation-without-DTE" },
     { test_45_pasids_off, "45h/PASIDE-0" },
     { test_46_pasid_beyond_directory, "46h/PASID-beyond-directory" },
+    { test_46_pasid_beyond_width, "46h/PASID-beyond-width" },
     { test_47_page_requests_off, "47h/PRE-0" },
     { test_48_pasid_is_rid_pasid, "48h/PASID-is-RID_PASID" },
     { test_50_directory_nowhere, "50h/directory-not-in-memory" },

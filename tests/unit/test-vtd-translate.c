@@ -316,6 +316,21 @@ static void test_without_pasid_by_rid_pasid(void)
     g_assert_false(try(0, IOVA, READ, &gpa));
 }
 
+/* ECAP.PSS: neither on the host nor here does a larger one translate. */
+static void test_pasid_beyond_width(void)
+{
+    VtdProperties props = VTD_PROPERTIES_DEFAULT;
+    uint64_t gpa;
+
+    teardown();
+    props.pasid_bits = 3;
+    setup_with(&props);
+    vtd_tables_set_first_stage(&t, RID, 8, 7, space);
+    vtd_tables_map(&t, space, IOVA, GPA, PAGE);
+    assert_to(IOVA, READ, GPA);
+    g_assert_false(try(8, IOVA, READ, &gpa));
+}
+
 static void test_translation_off(void)
 {
     uint64_t gpa;
@@ -416,6 +431,7 @@ static const FixtureTest tests[] = {
     { test_recursive_table, "recursive-table" },
     { test_pass_through, "pass-through" },
     { test_without_pasid_by_rid_pasid, "without-PASID-by-RID_PASID" },
+    { test_pasid_beyond_width, "PASID-beyond-width" },
     { test_translation_off, "TES-0" },
     { test_tables_refuse, "tables-refuse" },
     { test_marks_are_atomic, "marks-are-atomic" },
