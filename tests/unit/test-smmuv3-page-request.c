@@ -314,6 +314,21 @@ static void test_removal_leaves_others_alone(void)
     viommu_remove_sva_device(other);
 }
 
+/* 8.1: what the STE says, or that there is none, is the driver's to judge. */
+static void test_stream_without_an_STE(void)
+{
+    guest_set_ste(f, SID, 0, 0);
+    cmdq_cfgi_ste(f, SID);
+    ask(0, 1);
+    assert_waiting(0, 1);
+    g_assert_cmpuint(guest_read(f, A_PRIQ_PROD), ==, 1);
+    consume(0);
+    priq_respond(f, SID, PASID, 0, RESP_INVALID);
+    fixture_pump(f);
+    assert_responses(0, 1, PAGE_RESPONSE_INVALID);
+    g_assert_cmpuint(stats().stray, ==, 0);
+}
+
 static void test_index_used_again_ends_the_older_group(void)
 {
     ask(0, 1);
@@ -494,6 +509,7 @@ int main(int argc, char **argv)
         { test_removal_with_groups_open_and_waiting,
           "removal-with-groups-open-and-waiting" },
         { test_removal_leaves_others_alone, "removal-leaves-others-alone" },
+        { test_stream_without_an_STE, "stream-without-an-STE-is-written" },
         { test_index_used_again_ends_the_older_group,
           "index-used-again-ends-the-older-group" },
         { test_no_device_without_PRI, "no-device-without-PRI" },

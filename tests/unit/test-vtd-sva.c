@@ -32,7 +32,7 @@ static void note_response(void *opaque, SvaGroup *group)
     responses++;
 }
 
-static void setup(void)
+static void setup_with(const VtdProperties *props)
 {
     SvaDeviceConfig config = {
         .name = "sva0", .virt_id = RID_A, .credits = 256,
@@ -40,7 +40,7 @@ static void setup(void)
     };
     GError *error = NULL;
 
-    pasid_setup();
+    pasid_setup_with(props);
     pasid_start();
     space = vtd_tables_alloc(&pf.t, 1);
     pasid_set_first_stage(RID_A, 1, DID, space);
@@ -50,9 +50,22 @@ static void setup(void)
     g_assert_no_error(error);
 }
 
+static void setup(void)
+{
+    setup_with(NULL);
+}
+
+static void unplug(void)
+{
+    if (sva) {
+        viommu_remove_sva_device(sva);
+        sva = NULL;
+    }
+}
+
 static void teardown(void)
 {
-    viommu_remove_sva_device(sva);
+    unplug();
     g_assert_cmpuint(viommu_get_page_stats(pf.f->viommu).open, ==, 0);
     pasid_teardown();
 }
@@ -201,6 +214,132 @@ static void test_without_pasid(void)
     assert_response(&group, PAGE_RESPONSE_SUCCESS);
 }
 
+/* ---- Groups that are open while the world changes ---- */
+
+static ViommuPageStats stats(void)
+{
+    return viommu_get_page_stats(pf.f->viommu);
+}
+
+/* In the queue, taken out by the guest, and not answered. */
+static void open_group(SvaGroup *group)
+{
+    uint64_t entry[4];
+
+    request(group);
+    g_assert_true(vtd_guest_consume(pf.f, entry));
+    g_assert_cmpuint(stats().open, ==, 1);
+}
+
+/*
+ * As on hardware: the unit knows of no groups, and a table entry that goes does
+ * not answer any. The guest does, as late as it likes.
+ */
+static void test_pasid_removed_keeps_groups_open(void)
+{
+    SvaGroup group = { .pasid = 1, .index = 5, .count = 1, .pages = &page };
+
+    open_group(&group);
+    pasid_clear(RID_A, 1, DID);
+    vtd_guest_submit(pf.f, vtd_desc_context_cache(CONTEXT_G_GLOBAL, 0, 0), 0);
+    vtd_fixture_pump(pf.f);
+    g_assert_cmpuint(responses, ==, 0);
+    g_assert_cmpuint(stats().open, ==, 1);
+    vtd_guest_respond(pf.f, RID_A, 1, 5, PAGE_RESPONSE_INVALID);
+    assert_response(&group, PAGE_RESPONSE_INVALID);
+    g_assert_cmpuint(stats().open, ==, 0);
+    g_assert_cmpuint(stats().stray, ==, 0);
+}
+
+/* Removal and answer in one go, in the order in which Linux has them. */
+static void test_pasid_removed_and_answered(void)
+{
+    SvaGroup group = { .pasid = 1, .index = 5, .count = 1, .pages = &page };
+
+    open_group(&group);
+    vtd_tables_clear_pasid(&pf.t, RID_A, 1);
+    vtd_guest_put(pf.f, vtd_desc_pasid_cache(PASID_CACHE_G_PASID, DID, 1), 0);
+    vtd_guest_respond(pf.f, RID_A, 1, 5, PAGE_RESPONSE_SUCCESS);
+    assert_response(&group, PAGE_RESPONSE_SUCCESS);
+}
+
+static void test_pasid_removed_then_unplug(void)
+{
+    SvaGroup group = { .pasid = 1, .index = 5, .count = 1, .pages = &page };
+
+    open_group(&group);
+    pasid_clear(RID_A, 1, DID);
+    unplug();
+    assert_response(&group, PAGE_RESPONSE_INVALID);
+}
+
+static void test_pasid_removed_then_reset(void)
+{
+    SvaGroup group = { .pasid = 1, .index = 5, .count = 1, .pages = &page };
+
+    open_group(&group);
+    pasid_clear(RID_A, 1, DID);
+    viommu_reset(pf.f->viommu);
+    assert_response(&group, PAGE_RESPONSE_INVALID);
+    g_assert_cmpuint(stats().open, ==, 0);
+}
+
+/* One that the guest has seen, one in the queue; its answers come too late. */
+static void test_unplug_with_groups_open(void)
+{
+    SvaGroup groups[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        groups[i] = (SvaGroup){ .pasid = 1, .index = i, .count = 1,
+                                .pages = &page };
+    }
+    open_group(&groups[0]);
+    request(&groups[1]);
+    unplug();
+    vtd_fixture_pump(pf.f);
+    g_assert_cmpuint(responses, ==, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        g_assert_cmpuint(groups[i].code, ==, PAGE_RESPONSE_INVALID);
+        vtd_guest_respond(pf.f, RID_A, 1, i, PAGE_RESPONSE_SUCCESS);
+    }
+    vtd_fixture_pump(pf.f);
+    g_assert_cmpuint(responses, ==, 2);
+    g_assert_cmpuint(stats().stray, ==, 2);
+    g_assert_cmpuint(stats().open, ==, 0);
+    g_assert_cmpuint(stats().raised, ==, 2);
+    g_assert_cmpuint(stats().invalid, ==, 2);
+}
+
+static void test_second_answer_is_a_stray(void)
+{
+    SvaGroup group = { .pasid = 1, .index = 5, .count = 1, .pages = &page };
+
+    open_group(&group);
+    vtd_guest_respond(pf.f, RID_A, 1, 5, PAGE_RESPONSE_SUCCESS);
+    assert_response(&group, PAGE_RESPONSE_SUCCESS);
+    vtd_guest_respond(pf.f, RID_A, 1, 5, PAGE_RESPONSE_INVALID);
+    assert_response(&group, PAGE_RESPONSE_SUCCESS);
+    g_assert_cmpuint(stats().stray, ==, 1);
+    g_assert_cmpuint(stats().answered, ==, 1);
+}
+
+/* 46h: ECAP.PSS says less than the directory has room for. */
+static void test_pasid_beyond_width(void)
+{
+    SvaGroup group = { .pasid = 8, .index = 5, .count = 1, .pages = &page };
+    VtdProperties props = VTD_PROPERTIES_DEFAULT;
+
+    teardown();
+    props.pasid_bits = 3;
+    setup_with(&props);
+    pasid_set_first_stage(RID_A, 8, DID, space);
+    request(&group);
+    assert_response(&group, PAGE_RESPONSE_INVALID);
+    g_assert_cmphex(vtd_guest_read32(pf.f, A_FRCD + 12), ==,
+                    0x80000000 | 8 << 8 | VTD_FR_PASID_RANGE);
+    g_assert_cmphex(vtd_guest_read64(pf.f, A_PQT), ==, 0);
+}
+
 static const FixtureTest tests[] = {
     { test_page_is_mapped_on_request, "page-is-mapped-on-request" },
     { test_invalidation_is_seen, "invalidation-is-seen" },
@@ -209,6 +348,13 @@ static const FixtureTest tests[] = {
     { test_tables_refuse, "tables-refuse" },
     { test_overflow_is_success, "overflow-is-Success" },
     { test_without_pasid, "without-PASID" },
+    { test_pasid_removed_keeps_groups_open, "PASID-removed/groups-stay-open" },
+    { test_pasid_removed_and_answered, "PASID-removed/and-answered" },
+    { test_pasid_removed_then_unplug, "PASID-removed/then-unplug" },
+    { test_pasid_removed_then_reset, "PASID-removed/then-reset" },
+    { test_unplug_with_groups_open, "unplug-with-groups-open" },
+    { test_second_answer_is_a_stray, "second-answer-is-a-stray" },
+    { test_pasid_beyond_width, "PASID-beyond-width" },
 };
 
 int main(int argc, char **argv)
