@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * VT-d's registers and invalidation queue from several vCPU threads, with an
- * emulated device that asks for pages and an IOThread that brings them: one
- * guest that behaves, and one that writes whatever comes to its mind.
+ * emulated device that asks for pages and an IOThread that brings them. A guest
+ * that writes whatever comes to its mind: test-vtd-random.c.
  */
 #include "vtd-fixture.h"
 
@@ -207,120 +207,12 @@ static void test_reset_leaves_nothing_in_the_queue(void)
     pthread_join(thread, NULL);
 }
 
-/* ---- A guest that does not behave ---- */
-
-#define ACCESSES 300
-#define RESETS 5
-
-/* Mostly registers that there are, and addresses where something is. */
-static uint64_t random_offset(GRand *rand)
-{
-    switch (g_rand_int_range(rand, 0, 8)) {
-    case 0:
-        return g_rand_int(rand) % (VTD_MMIO_SIZE + 16);
-    case 1:
-        return A_IQT;
-    case 2:
-        return A_FSTS;
-    case 3:
-        return A_PQH + g_rand_int_range(rand, 0, 12) * 4;
-    default:
-        return g_rand_int_range(rand, 0, VTD_REG_WORDS) * 4;
-    }
-}
-
-static uint64_t random_value(GRand *rand)
-{
-    uint64_t value = (uint64_t)g_rand_int(rand) << 32 | g_rand_int(rand);
-
-    switch (g_rand_int_range(rand, 0, 6)) {
-    case 0:
-        return value;
-    case 1:
-        return GUEST_RAM + value % GUEST_RAM_SIZE;
-    case 2:
-        return VTD_GUEST_ROOT | TTM_SCALABLE << 10;
-    case 3:
-        return BIT(value % 64);
-    case 4:
-        return value % 0x2000 & ~UINT64_C(0x1f);
-    default:
-        return VTD_GUEST_IQ | (value & 0x807);
-    }
-}
-
-/* In the queue, among the tables, or anywhere; now and then a descriptor. */
-static void scribble(GRand *rand)
-{
-    static const uint64_t bases[] = {
-        VTD_GUEST_IQ, VTD_GUEST_ROOT, VTD_GUEST_PASID_TABLE, GUEST_RAM,
-    };
-    uint64_t base = bases[g_rand_int_range(rand, 0, G_N_ELEMENTS(bases))];
-    uint64_t gpa = base + g_rand_int_range(rand, 0, 512) * 8;
-    uint64_t word = random_value(rand);
-
-    if (base == VTD_GUEST_IQ && gpa % 32 == 0) {
-        word = (word & 0x000fffff000000f0) | g_rand_int_range(rand, 1, 10);
-    }
-    vtd_guest_store(f, gpa, word);
-}
-
-static void write_at_random(uint32_t seed)
-{
-    GRand *rand = g_rand_new_with_seed(seed);
-
-    for (unsigned i = 0; i < ACCESSES; i++) {
-        uint64_t offset = random_offset(rand);
-        unsigned size = g_rand_boolean(rand) ? 4 : 8;
-
-        viommu_mmio_read(f->viommu, offset, size);
-        viommu_mmio_write(f->viommu, offset, size, random_value(rand));
-        scribble(rand);
-    }
-    g_rand_free(rand);
-}
-
-static void *mad_vcpu(void *opaque)
-{
-    rcu_register_thread();
-    for (unsigned i = 0; i < RESETS; i++) {
-        write_at_random(GPOINTER_TO_UINT(opaque) + i);
-    }
-    rcu_unregister_thread();
-    return NULL;
-}
-
-static void test_random_accesses_do_no_harm(void)
-{
-    pthread_t threads[3];
-
-    pthread_create(&threads[0], NULL, device_thread, NULL);
-    for (unsigned i = 1; i < G_N_ELEMENTS(threads); i++) {
-        pthread_create(&threads[i], NULL, mad_vcpu,
-                       GUINT_TO_POINTER(g_test_rand_int()));
-    }
-    for (unsigned i = 0; i < RESETS; i++) {
-        viommu_reset(f->viommu);
-        write_at_random(g_test_rand_int());
-    }
-    for (unsigned i = 1; i < G_N_ELEMENTS(threads); i++) {
-        pthread_join(threads[i], NULL);
-    }
-    atomic_store(&stop, true);
-    pthread_join(threads[0], NULL);
-    /* It is as good as new after a reset. */
-    viommu_reset(f->viommu);
-    vtd_guest_start(f, 0);
-    vtd_guest_submit(f, vtd_desc_iotlb(IOTLB_G_GLOBAL, 0), 0);
-}
-
 int main(int argc, char **argv)
 {
     static const FixtureTest tests[] = {
         { test_well_behaved_guest, "well-behaved-guest" },
         { test_reset_leaves_nothing_in_the_queue,
           "reset-leaves-nothing-in-the-queue" },
-        { test_random_accesses_do_no_harm, "random-accesses-do-no-harm" },
     };
 
     return fixture_main(argc, argv, "/vtd/vcpus", tests,
