@@ -46,7 +46,7 @@ static void invalidate_all(Vtd *v)
                                   .npages = UINT64_MAX });
     vtd_flush_send(v);
     viommu_invalidate_sva(&v->parent);
-    v->sva_stale = false;
+    v->pending.sva_stale = false;
 }
 
 /* CAP.ESRTPS: the new root table is in use, and nothing of the old one. */

@@ -62,9 +62,9 @@ static void flush_attachment(Vtd *v, const VtdAttachment *attachment)
     uint32_t count = 0;
     int ret;
 
-    for (size_t i = 0; i < v->flush_count; i++) {
-        if (concerns(&v->flush[i], attachment)) {
-            entries[count++] = to_host(&v->flush[i]);
+    for (size_t i = 0; i < v->pending.flush_count; i++) {
+        if (concerns(&v->pending.flush[i], attachment)) {
+            entries[count++] = to_host(&v->pending.flush[i]);
         }
     }
     if (count > 0) {
@@ -100,8 +100,8 @@ static bool has_attachments(ViommuDevice *device, const void *opaque)
 
 void vtd_flush_add(Vtd *v, const VtdFlush *flush)
 {
-    v->flush[v->flush_count++] = *flush;
-    if (v->flush_count == VTD_FLUSH_BATCH) {
+    v->pending.flush[v->pending.flush_count++] = *flush;
+    if (v->pending.flush_count == VTD_FLUSH_BATCH) {
         vtd_flush_send(v);
     }
 }
@@ -110,7 +110,7 @@ void vtd_flush_send(Vtd *v)
 {
     g_autofree ViommuDevice **devices = NULL;
 
-    if (v->flush_count == 0) {
+    if (v->pending.flush_count == 0) {
         return;
     }
     devices = viommu_device_collect(&v->parent, has_attachments, NULL);
@@ -118,5 +118,5 @@ void vtd_flush_send(Vtd *v)
         flush_device(v, (VtdDevice *)devices[i]);
         viommu_device_put(&v->parent, devices[i]);
     }
-    v->flush_count = 0;
+    v->pending.flush_count = 0;
 }

@@ -282,6 +282,28 @@ typedef struct VtdChange {
                   .pasid = VTD_ALL_PASIDS })
 
 /**
+ * struct VtdPending - what descriptors asked for and is not done yet.
+ * [config_lock]
+ * @flush, @flush_count: for the host, not yet sent
+ * @change, @has_change: not yet looked at, by the run of descriptors that is
+ *                       under way; noted after all of @flush
+ * @scans: how often the tables were looked at for a @change
+ * @device_tlb: device TLBs are to be invalidated before a device gets the next
+ *              response
+ * @sva_stale: emulated devices are to forget translations before the next wait
+ *             descriptor completes
+ */
+typedef struct VtdPending {
+    VtdFlush flush[VTD_FLUSH_BATCH];
+    size_t flush_count;
+    VtdChange change;
+    bool has_change;
+    unsigned scans;
+    bool device_tlb;
+    bool sva_stale;
+} VtdPending;
+
+/**
  * struct Vtd - the model
  * @reg: registers at their offsets. [ring_lock] ID registers [const]
  * @frcd_index: where the next fault is recorded. [ring_lock]
@@ -289,14 +311,7 @@ typedef struct VtdChange {
  *        bit 0: TES. Stored under config_lock and ring_lock; loaded by any
  *        thread, acquire. [atomic]
  * @prq: page requests
- * @flush, @flush_count: for the host, not yet sent. [config_lock]
- * @change, @has_change: not yet looked at, by the run of descriptors that is
- *                       under way; noted after all of @flush. [config_lock]
- * @scans: how often the tables were looked at for a @change. [config_lock]
- * @device_tlb: device TLBs are to be invalidated before a device gets the next
- *              response. [config_lock]
- * @sva_stale: emulated devices are to forget translations before the next wait
- *             descriptor completes. [config_lock]
+ * @pending: invalidations. [config_lock]
  */
 typedef struct Vtd {
     Viommu parent;              /* first */
@@ -305,13 +320,7 @@ typedef struct Vtd {
     unsigned frcd_index;
     _Atomic uint64_t root;
     VtdPrq prq;
-    VtdFlush flush[VTD_FLUSH_BATCH];
-    size_t flush_count;
-    VtdChange change;
-    bool has_change;
-    unsigned scans;
-    bool device_tlb;
-    bool sva_stale;
+    VtdPending pending;
 } Vtd;
 
 FIELD(ROOT, TES, 0, 1)

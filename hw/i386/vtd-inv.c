@@ -52,22 +52,22 @@ typedef struct InvRun {
 /* What is for the host goes there first: it is named by the old entries. */
 static void look_at_tables(Vtd *v) REQUIRES(&v->parent.config_lock)
 {
-    if (!v->has_change) {
+    if (!v->pending.has_change) {
         return;
     }
-    v->has_change = false;
-    v->scans++;
+    v->pending.has_change = false;
+    v->pending.scans++;
     vtd_flush_send(v);
-    vtd_pasid_changed(v, &v->change);
+    vtd_pasid_changed(v, &v->pending.change);
 }
 
 void vtd_inv_complete(Vtd *v)
 {
     look_at_tables(v);
     vtd_flush_send(v);
-    v->device_tlb = false;
-    if (v->sva_stale) {
-        v->sva_stale = false;
+    v->pending.device_tlb = false;
+    if (v->pending.sva_stale) {
+        v->pending.sva_stale = false;
         viommu_invalidate_sva(&v->parent);
     }
 }
@@ -86,9 +86,12 @@ static VtdChange merge(const VtdChange *a, const VtdChange *b)
 static void tables_changed(Vtd *v, const VtdChange *change)
     REQUIRES(&v->parent.config_lock)
 {
-    v->change = v->has_change ? merge(&v->change, change) : *change;
-    v->has_change = true;
-    v->sva_stale = true;
+    VtdPending *pending = &v->pending;
+
+    pending->change = pending->has_change ? merge(&pending->change, change)
+                                          : *change;
+    pending->has_change = true;
+    pending->sva_stale = true;
 }
 
 static void flush_noted(Vtd *v, const VtdFlush *flush)
@@ -96,7 +99,7 @@ static void flush_noted(Vtd *v, const VtdFlush *flush)
 {
     look_at_tables(v);
     vtd_flush_add(v, flush);
-    v->sva_stale = true;
+    v->pending.sva_stale = true;
 }
 
 /* FM: bits of the function number that do not count. */
@@ -186,7 +189,7 @@ static void run_page_response(Vtd *v, const VtdDescriptor *desc)
         .index = FIELD_GET(desc->word[1], PAGE_RESPONSE_DESC1, PRGI),
     };
 
-    if (v->device_tlb) {
+    if (v->pending.device_tlb) {
         vtd_inv_complete(v);    /* the device must not see those later */
     } else {
         look_at_tables(v);      /* which end groups */
@@ -247,8 +250,8 @@ static void run_descriptor(Vtd *v, InvRun *run, const VtdDescriptor *desc)
     case VTD_DESC_DEVICE_TLB:
     case VTD_DESC_PASID_DEVICE_TLB:
         /* The host flushes its device TLBs along with IOTLBs. */
-        v->sva_stale = true;
-        v->device_tlb = true;
+        v->pending.sva_stale = true;
+        v->pending.device_tlb = true;
         break;
     case VTD_DESC_IEC:
         break;                  /* no interrupt remapping: none is cached */
@@ -299,7 +302,7 @@ static bool may_go_on(const Vtd *v, const InvRun *run)
     REQUIRES(&v->parent.config_lock)
 {
     return run->head != run->tail && run->count < INV_RUN &&
-           run->scans == v->scans;
+           run->scans == v->pending.scans;
 }
 
 static VtdIqei run_some(Vtd *v, InvRun *run) REQUIRES(&v->parent.config_lock)
@@ -347,7 +350,7 @@ static bool run_begin(Vtd *v, InvRun *run)
     run->head = v->reg[R_IQH] & (run->size - run->stride);
     run->tail = v->reg[R_IQT];
     run->count = 0;
-    run->scans = v->scans;
+    run->scans = v->pending.scans;
     run->chunk_count = 0;
     run->chunk_next = 0;
     return run->head != run->tail;

@@ -87,18 +87,18 @@ static void test_fields_of_IOTLB_descriptors(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(flushes); i++) {
         const VtdFlush *expected = &flushes[i].flush;
-        const VtdFlush *flush = &v->flush[0];
+        const VtdFlush *flush = &v->pending.flush[0];
 
         vtd_guest_put(f, flushes[i].word0, flushes[i].word1);
         vtd_guest_kick(f);
-        g_assert_cmpuint(v->flush_count, ==, 1);
+        g_assert_cmpuint(v->pending.flush_count, ==, 1);
         g_assert_cmphex(flush->did, ==, expected->did);
         g_assert_cmphex(flush->pasid, ==, expected->pasid);
         g_assert_cmphex(flush->addr, ==, expected->addr);
         g_assert_cmphex(flush->npages, ==, expected->npages);
         g_assert_cmpint(flush->leaf, ==, expected->leaf);
         vtd_guest_submit_put(f, 0);
-        g_assert_cmpuint(v->flush_count, ==, 0);
+        g_assert_cmpuint(v->pending.flush_count, ==, 0);
     }
 }
 
@@ -180,7 +180,7 @@ static void test_SRTP_and_TE_invalidate_everything(void)
     vtd_guest_kick(f);
     vtd_guest_command(f, FIELD_MASK(GCMD, TE), false);
     vtd_guest_command(f, FIELD_MASK(GCMD, TE), true);
-    g_assert_cmpuint(v->flush_count, ==, 0);
+    g_assert_cmpuint(v->pending.flush_count, ==, 0);
 }
 
 /* ---- Emulated devices ---- */

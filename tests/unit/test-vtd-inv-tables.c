@@ -104,19 +104,19 @@ static void test_which_entries_are_looked_at(void)
 /* A burst of them, however wide, costs one look at the tables. */
 static void test_burst_is_one_look(void)
 {
-    unsigned before = v->scans;
+    unsigned before = v->pending.scans;
 
     for (unsigned i = 0; i < 100; i++) {
         vtd_guest_put(f, i % 2 ? 0x37 : 0x11, 0);
     }
     vtd_guest_submit_put(f, 0);
-    g_assert_cmpuint(v->scans, ==, before + 1);
+    g_assert_cmpuint(v->pending.scans, ==, before + 1);
     /* Without a wait it is at the end. */
     vtd_guest_set_pasid(f, PASID, 0, 0);
     vtd_guest_put(f, 0x37, 0);
     vtd_guest_put(f, 0x37, 0);
     vtd_guest_kick(f);
-    g_assert_cmpuint(v->scans, ==, before + 2);
+    g_assert_cmpuint(v->pending.scans, ==, before + 2);
     g_assert_cmpuint(attached(), ==, 1);
 }
 
