@@ -83,8 +83,9 @@ static void ask_emulated(unsigned i)
 static void ask_host(unsigned i)
 {
     const EmulPageRequest request = {
-        .dev_id = vfio_device_get_dev_id(device), .pasid = SVA_PASID, .grpid = i,
-        .perm = IOMMU_PGFAULT_PERM_READ, .addr = page.addr, .last = true,
+        .dev_id = vfio_device_get_dev_id(device), .pasid = SVA_PASID,
+        .grpid = i, .perm = IOMMU_PGFAULT_PERM_READ, .addr = page.addr,
+        .last = true,
     };
 
     if (atomic_load(&host_raised) - atomic_load(&host_answered) >= GROUPS) {

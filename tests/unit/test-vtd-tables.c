@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * From requester ID and PASID to the PASID entry: each fault reason of scalable
- * mode that this model finds (D51397, 7.1.3), and the search for PASIDs.
+ * mode that this model finds (D51397, 7.1.3). The search for PASIDs:
+ * test-vtd-next-pasid.c.
  */
 #include "vtd-fixture.h"
 #include "vtd-tables.h"
@@ -483,88 +484,6 @@ static void test_new_root_needs_srtp(void)
     assert_reason(VTD_FR_ROOT_ACCESS);
 }
 
-static void assert_next(uint32_t from, uint32_t expected)
-{
-    uint32_t pasid = from;
-
-    if (expected == NO_PASID) {
-        g_assert_false(vtd_next_pasid(v, RID, &pasid));
-    } else {
-        g_assert_true(vtd_next_pasid(v, RID, &pasid));
-        g_assert_cmpuint(pasid, ==, expected);
-    }
-}
-
-static void test_next_pasid_meets_all_present(void)
-{
-    vtd_tables_set_first_stage(&t, RID, 63, 1, SPACE);
-    vtd_tables_set_first_stage(&t, RID, 64, 1, SPACE);
-    vtd_tables_set_first_stage(&t, RID, 8191, 1, SPACE);
-    assert_next(0, 0);
-    assert_next(1, 63);
-    assert_next(64, 64);
-    assert_next(65, PASID);
-    assert_next(PASID + 1, 8191);
-    assert_next(8192, NO_PASID);
-    assert_next(UINT32_MAX - 1, NO_PASID);
-}
-
-static void test_next_pasid_skips_what_is_unusable(void)
-{
-    vtd_tables_set_first_stage(&t, RID, 8191, 1, SPACE);
-    vtd_tables_store(&t, vtd_tables_dir_gpa(&t, RID, PASID),
-                     GUEST_NOWHERE | 1);
-    assert_next(1, 8191);
-    vtd_tables_store(&t, vtd_tables_dir_gpa(&t, RID, PASID), 0x5);
-    assert_next(1, 8191);
-    vtd_tables_set_context(&t, RID, 0, 0);
-    assert_next(0, NO_PASID);
-}
-
-static void test_next_pasid_stops_at_width(void)
-{
-    VtdProperties props = VTD_PROPERTIES_DEFAULT;
-
-    teardown();
-    props.pasid_bits = 8;
-    setup_with(&props);
-    vtd_tables_set_first_stage(&t, RID, 255, 1, SPACE);
-    vtd_tables_set_first_stage(&t, RID, 256, 1, SPACE);
-    assert_next(1, 255);
-    assert_next(256, NO_PASID);
-    vtd_tables_clear_pasid(&t, RID, 255);
-    assert_next(1, NO_PASID);
-
-    /* In the middle of a table. */
-    teardown();
-    props.pasid_bits = 3;
-    setup_with(&props);
-    vtd_tables_set_first_stage(&t, RID, 8, 1, SPACE);
-    assert_next(1, NO_PASID);
-    vtd_tables_set_first_stage(&t, RID, 7, 1, SPACE);
-    assert_next(1, 7);
-}
-
-/* The largest directory, all of whose entries lead to one table. */
-static void test_next_pasid_of_largest_directory(void)
-{
-    const uint16_t rid = 1;
-    uint64_t table = vtd_tables_alloc(&t, 1);
-    uint32_t found = 0;
-
-    t.pdts = 7;
-    vtd_tables_set_context(&t, rid, VTD_CONTEXT_SVA, 0);
-    for (uint32_t pasid = 0; pasid < 1u << 20; pasid += 64) {
-        vtd_tables_store(&t, vtd_tables_dir_gpa(&t, rid, pasid), table | 1);
-    }
-    vtd_tables_store(&t, table + 64 * 63, 1);
-    for (uint32_t pasid = 0; vtd_next_pasid(v, rid, &pasid); pasid++) {
-        g_assert_cmpuint(pasid % 64, ==, 63);
-        found++;
-    }
-    g_assert_cmpuint(found, ==, 1 << 14);
-}
-
 static const FixtureTest tests[] = {
     { test_finds_entry, "finds-entry" },
     { test_without_pasid_goes_by_rid_pasid, "without-PASID-by-RID_PASID" },
@@ -603,10 +522,6 @@ static const FixtureTest tests[] = {
     { test_5b_table_beyond_width, "5Bh/FSPTPTR-beyond-width" },
     { test_fpd_of_any_entry, "FPD-of-any-entry" },
     { test_new_root_needs_srtp, "new-root-needs-SRTP" },
-    { test_next_pasid_meets_all_present, "next-PASID/meets-all-present" },
-    { test_next_pasid_skips_what_is_unusable, "next-PASID/skips-unusable" },
-    { test_next_pasid_stops_at_width, "next-PASID/stops-at-width" },
-    { test_next_pasid_of_largest_directory, "next-PASID/largest-directory" },
 };
 
 int main(int argc, char **argv)
