@@ -73,6 +73,7 @@ static void sva_add_sample(const MachineDevice *device, RunSample *sample)
     sample->operations.verified += load.verified;
     sample->operations.corrupt += load.corrupt;
     sample->operations.failed += load.failed;
+    sample->operations.changed += load.changed;
 }
 
 static void sva_add_roundtrip(const MachineDevice *device,

@@ -125,6 +125,8 @@ static void explain_operations(GString *text, const RunOperations *operations)
                        operations->verified + operations->corrupt);
     explain_count(text, operations->corrupt, "operations with wrong results");
     explain_count(text, operations->failed, "operations failed");
+    explain_count(text, operations->changed, "results changed after they were "
+                                             "verified");
     explain_count(text, operations->damaged, "pages written to after their "
                                              "translation was gone");
 }

@@ -53,6 +53,7 @@ typedef struct RunPages {
  * @verified: the guest found in its memory what it should
  * @corrupt: it found something else
  * @failed: the device said that it could not
+ * @changed: it had found what it should, and later something else
  * @damaged: pages that were written to when their translation was gone
  */
 typedef struct RunOperations {
@@ -61,6 +62,7 @@ typedef struct RunOperations {
     uint64_t verified;
     uint64_t corrupt;
     uint64_t failed;
+    uint64_t changed;
     uint64_t damaged;
 } RunOperations;
 

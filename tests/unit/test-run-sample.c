@@ -136,6 +136,8 @@ static void test_page_requests_balance(void)
         { OPERATIONS(completed), 1, true,
           "101 operations completed, but 100 verified or corrupt "
           "(difference +1)" },
+        { OPERATIONS(changed), 2, true,
+          "2 results changed after they were verified" },
         { OPERATIONS(damaged), 1, true,
           "1 pages written to after their translation was gone" },
         { offsetof(RunSample, gerrors), 1, true, "1 global errors or faults" },
