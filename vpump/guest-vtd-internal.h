@@ -164,6 +164,7 @@ typedef struct GuestVtdPasid {
  * @context: its context entry
  * @directory: of its PASIDs
  * @failed: by group index: a member of the group is not to be served. [thread]
+ * @pages, @digest: of its page requests, see page-digest.h. [thread] writes
  */
 struct GuestVtdFunction {
     GuestVtd *guest;
@@ -174,6 +175,8 @@ struct GuestVtdFunction {
     GuestVtdPasid *pasids;
     uint32_t pasid_count;
     uint64_t failed[512 / 64];
+    Counter pages;
+    Counter digest;
 };
 
 /* What the thread waits for: its lines, and the end. */

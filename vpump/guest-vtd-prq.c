@@ -130,6 +130,22 @@ static bool take_failed(GuestVtdFunction *function, uint32_t index)
     return failed;
 }
 
+static void note_contents(GuestVtdFunction *function, const uint64_t *words)
+{
+    uint32_t perm = 0;
+
+    perm |= FIELD_GET(words[1], PRQ1, RDR) ? PAGE_DIGEST_READ : 0;
+    perm |= FIELD_GET(words[1], PRQ1, WRR) ? PAGE_DIGEST_WRITE : 0;
+    perm |= FIELD_GET(words[0], PRQ0, EXR) ? PAGE_DIGEST_EXEC : 0;
+    perm |= FIELD_GET(words[0], PRQ0, PMR) ? PAGE_DIGEST_PRIVILEGED : 0;
+    counter_add(&function->pages, 1);
+    counter_add(&function->digest,
+                page_digest(FIELD_GET(words[0], PRQ0, PASID),
+                            FIELD_GET(words[1], PRQ1, PRGI), perm,
+                            FIELD_GET(words[1], PRQ1, LPIG),
+                            words[1] & FIELD_MASK(PRQ1, ADDR)));
+}
+
 static void handle_entry(GuestVtd *guest, const uint64_t *words)
 {
     uint32_t index = FIELD_GET(words[1], PRQ1, PRGI);
@@ -142,6 +158,9 @@ static void handle_entry(GuestVtd *guest, const uint64_t *words)
         return;
     }
     function = find_function(guest, words);
+    if (function) {
+        note_contents(function, words);
+    }
     good = serve_entry(guest, function, words);
     if (!FIELD_GET(words[1], PRQ1, LPIG)) {
         if (function && !good) {

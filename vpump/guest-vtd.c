@@ -370,6 +370,18 @@ void guest_vtd_free(GuestVtd *guest)
     g_free(guest);
 }
 
+PageDigestSum guest_vtd_get_pages(GuestVtd *guest, uint32_t rid)
+{
+    const GuestVtdFunction *function =
+        g_hash_table_lookup(guest->by_rid, GUINT_TO_POINTER(rid));
+
+    g_assert(function);
+    return (PageDigestSum){
+        .pages = counter_get(&function->pages),
+        .digest = counter_get(&function->digest),
+    };
+}
+
 /* Sums over all address spaces. */
 static void add_space_counts(GuestVtd *guest, GuestVtdCounts *counts)
 {

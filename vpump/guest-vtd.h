@@ -23,6 +23,7 @@
 
 #include "guest-address-space.h"
 #include "guest-ram.h"
+#include "page-digest.h"
 
 #include "hw/i386/vtd.h"
 
@@ -145,5 +146,8 @@ void guest_vtd_stop(GuestVtd *guest);
 void guest_vtd_free(GuestVtd *guest);
 
 GuestVtdCounts guest_vtd_get_counts(GuestVtd *guest);
+
+/* The page requests that it has read from the device with @rid. */
+PageDigestSum guest_vtd_get_pages(GuestVtd *guest, uint32_t rid);
 
 #endif

@@ -160,6 +160,9 @@ const WorkloadEvents *machine_smmuv3_get_load(const MachineViommu *part);
 GuestAddressSpace **machine_vtd_get_spaces(const MachineDevice *device,
                                            uint32_t *count);
 
+/* The page requests that the guest has read from a device behind a VT-d. */
+PageDigestSum machine_vtd_get_pages(const MachineDevice *device);
+
 /* The find functions: config_complete() has seen that there is one. */
 
 const MachineKind *machine_find_kind(const ConfigType *type,

@@ -121,6 +121,19 @@ static WorkloadPagesCounts pages_counts(const MachineDevice *device)
                         : (WorkloadPagesCounts){ 0 };
 }
 
+/* What the guest has read and what was raised: the same, once at rest? */
+static bool pages_are_alike(const MachineDevice *device,
+                            const PageDigestSum *raised)
+{
+    PageDigestSum read;
+
+    if (!((const MachinePci *)device)->loaded) {
+        return true;
+    }
+    read = machine_vtd_get_pages(device);
+    return read.pages == raised->pages && read.digest == raised->digest;
+}
+
 static void pages_add_sample(const MachineDevice *device, RunSample *sample)
 {
     WorkloadPagesCounts counts = pages_counts(device);
@@ -131,6 +144,7 @@ static void pages_add_sample(const MachineDevice *device, RunSample *sample)
     sample->pages.failed += counts.invalid;
     sample->pages.unexpected += counts.stray;
     sample->pages.refused += counts.refused;
+    sample->pages.unlike += !pages_are_alike(device, &counts.pages);
 }
 
 static void pages_add_roundtrip(const MachineDevice *device,

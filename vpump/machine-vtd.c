@@ -27,6 +27,13 @@ GuestAddressSpace **machine_vtd_get_spaces(const MachineDevice *device,
     return spaces;
 }
 
+PageDigestSum machine_vtd_get_pages(const MachineDevice *device)
+{
+    const MachineVtd *self = (const MachineVtd *)device->viommu;
+
+    return guest_vtd_get_pages(self->guest, device->entry->sid);
+}
+
 /* What its guest finds: GuestVtdDevice items. */
 static GArray *describe_devices(const Config *config, const ViommuEntry *entry)
 {

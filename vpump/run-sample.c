@@ -108,6 +108,8 @@ static void explain_pages(GString *text, const RunPages *pages)
                                            "that were not open");
     explain_count(text, pages->refused, "groups refused by the host");
     explain_count(text, pages->guest_bad, "page requests damaged");
+    explain_count(text, pages->unlike, "devices whose page requests the guest "
+                                       "has not read as they were raised");
     if (pages->guest_overflows != pages->pump.overflows) {
         g_string_append_printf(text, "%" PRIu64 " page request overflows shown "
                                "to the guest, but %" PRIu64 " seen by it; ",

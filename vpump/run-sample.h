@@ -32,6 +32,9 @@ typedef enum RunKind {
  * @no_credit: times that a device had to wait for a response first
  * @guest_overflows: times that the guest's driver has found an overflow
  * @guest_bad: requests that it could make nothing of
+ * @guest_answered: groups that it has answered, whatever it said
+ * @unlike: devices whose requests did not all reach the guest, each once and
+ *          as it was raised: looked at once at rest, 0 in a good run
  * @pump: the library's counters
  */
 typedef struct RunPages {
@@ -43,6 +46,8 @@ typedef struct RunPages {
     uint64_t no_credit;
     uint64_t guest_overflows;
     uint64_t guest_bad;
+    uint64_t guest_answered;
+    uint64_t unlike;
     ViommuPageStats pump;
 } RunPages;
 

@@ -71,6 +71,7 @@ typedef struct Counters {
     Counter tried;              /* before it is raised, so never too low */
     Counter refused;
     Counter pages;
+    Counter digest;
 } Counters;
 
 typedef struct LoadDevice {
@@ -194,10 +195,21 @@ static void take_answers(LoadDevice *device)
     }
 }
 
+static uint64_t digest_of(const EmulPageRequest *request)
+{
+    uint32_t perm = 0;
+
+    perm |= request->perm & IOMMU_PGFAULT_PERM_READ ? PAGE_DIGEST_READ : 0;
+    perm |= request->perm & IOMMU_PGFAULT_PERM_WRITE ? PAGE_DIGEST_WRITE : 0;
+    return page_digest(request->pasid, request->grpid, perm, request->last,
+                       request->addr);
+}
+
 /* Consecutive pages from a random one on, as a device prefetches. */
 static bool raise_pages(LoadDevice *device, EmulPageRequest *request,
                         GuestAddressSpace *space, uint32_t count)
 {
+    uint64_t digest = 0;
     size_t pages = guest_address_space_get_pages(space);
     uint64_t addr = guest_address_space_get_base(space) +
                     (uint64_t)prng_below(&device->prng, pages - count + 1) *
@@ -210,7 +222,10 @@ static bool raise_pages(LoadDevice *device, EmulPageRequest *request,
             EMUL_REPORT_QUEUED) {
             return false;
         }
+        digest += digest_of(request);
     }
+    counter_add(&device->counters.pages, count);
+    counter_add(&device->counters.digest, digest);
     return true;
 }
 
@@ -241,9 +256,7 @@ static void raise_group(LoadDevice *device)
     group->raised_ns = aio_clock_ns();
     counter_add(&device->counters.tried, 1);
     atomic_store_explicit(&group->state, device->number, memory_order_release);
-    if (raise_pages(device, &request, space, count)) {
-        counter_add(&device->counters.pages, count);
-    } else {
+    if (!raise_pages(device, &request, space, count)) {
         atomic_store_explicit(&group->state, NOT_OPEN, memory_order_relaxed);
         counter_add(&device->counters.refused, 1);
         device->free[device->free_count++] = index;
@@ -537,7 +550,8 @@ WorkloadPagesCounts workload_pages_get_counts(const WorkloadPages *load,
         .invalid = get_relaxed(&device->invalid),
         .stray = get_relaxed(&device->stray),
         .refused = counter_get(&device->counters.refused),
-        .pages = counter_get(&device->counters.pages),
+        .pages.digest = counter_get(&device->counters.digest),
+        .pages.pages = counter_get(&device->counters.pages),
     };
     uint64_t ended = counts.success + counts.invalid;
     uint64_t tried = counter_get(&device->counters.tried);

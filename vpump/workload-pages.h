@@ -21,6 +21,7 @@
 
 #include "guest-address-space.h"
 #include "histogram.h"
+#include "page-digest.h"
 
 #include "host/host-iommu.h"
 
@@ -64,7 +65,7 @@ typedef struct WorkloadPagesDevice {
  * @stray: answers to groups that were not open (a second one, for instance); 0
  *         in a good run
  * @open: raised = success + invalid + open
- * @pages: of all that were raised
+ * @pages: of all that were raised; exact once at rest
  */
 typedef struct WorkloadPagesCounts {
     uint64_t raised;
@@ -73,7 +74,7 @@ typedef struct WorkloadPagesCounts {
     uint64_t invalid;
     uint64_t stray;
     uint64_t open;
-    uint64_t pages;
+    PageDigestSum pages;
 } WorkloadPagesCounts;
 
 /**

@@ -130,6 +130,9 @@ static void test_page_requests_balance(void)
         { PAGES(guest_bad), 1, true, "1 page requests damaged" },
         { PAGES(guest_overflows), -1, true,
           "1 page request overflows shown to the guest, but 0 seen by it" },
+        { PAGES(unlike), 1, true,
+          "1 devices whose page requests the guest has not read as they were "
+          "raised" },
         { OPERATIONS(begun), 1, false,
           "101 operations begun, but 100 verified, corrupt or failed "
           "(difference +1)" },

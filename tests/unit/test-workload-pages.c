@@ -65,7 +65,7 @@ static void check_device(WorkloadPages *load, size_t index)
     g_assert_cmpuint(counts.invalid, ==, 0);
     g_assert_cmpuint(counts.refused, ==, 0);
     g_assert_cmpuint(counts.stray, ==, 0);
-    g_assert_cmpuint(counts.pages, >=, counts.raised);
+    g_assert_cmpuint(counts.pages.pages, >=, counts.raised);
     workload_pages_get_roundtrip(load, index, roundtrip);
     g_assert_cmpuint(roundtrip->total, ==, counts.raised);
     g_assert_cmpuint(roundtrip->max, <, DEADLINE_NS);
@@ -80,9 +80,13 @@ static void check_balance(GuestVtdFixture *f, WorkloadPages *load)
 
     for (unsigned i = 0; i < f->host_devices; i++) {
         WorkloadPagesCounts counts = workload_pages_get_counts(load, i);
+        PageDigestSum read =
+            guest_vtd_get_pages(f->guest, GUEST_VTD_FIXTURE_RID(i));
 
         raised += counts.raised;
-        pages += counts.pages;
+        pages += counts.pages.pages;
+        g_assert_cmpuint(read.pages, ==, counts.pages.pages);
+        g_assert_cmpuint(read.digest, ==, counts.pages.digest);
         check_device(load, i);
     }
     g_assert_cmpuint(guest.answered, ==, raised);
