@@ -103,6 +103,7 @@ struct GuestSmmuv3 {
     GuestCmdq cmdq;
     GuestStrtab strtab;
     GuestEventq *eventq;
+    uint64_t stop_errors;       /* 1 if it could not be disabled */
 };
 
 /* guest-smmuv3.c */

@@ -197,6 +197,7 @@ static void disable(GuestSmmuv3 *guest)
         error_report("guest of '%s': %s", viommu_get_id(guest->viommu),
                      error->message);
         g_error_free(error);
+        guest->stop_errors++;
     }
 }
 
@@ -239,7 +240,10 @@ void guest_smmuv3_free(GuestSmmuv3 *guest)
 
 GuestSmmuv3Counts guest_smmuv3_get_counts(const GuestSmmuv3 *guest)
 {
-    return guest_eventq_get_counts(guest->eventq);
+    GuestSmmuv3Counts counts = guest_eventq_get_counts(guest->eventq);
+
+    counts.gerrors += guest->stop_errors;
+    return counts;
 }
 
 void guest_smmuv3_get_latency(const GuestSmmuv3 *guest,

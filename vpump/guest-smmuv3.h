@@ -46,7 +46,8 @@ typedef struct GuestSmmuv3Config {
  * @seen: intact records, each the next of its device or a later one
  * @corrupt: all other records
  * @overflows: times that the overflow flag was found toggled
- * @gerrors: times that a global error was found active
+ * @gerrors: times that a global error was found active; and 1 if it could not
+ *           be disabled
  */
 typedef struct GuestSmmuv3Counts {
     uint64_t seen;

@@ -304,7 +304,7 @@ void guest_prq_serve(GuestVtd *guest);
 
 /* guest-vtd-fault.c: 7.2 */
 
-/* Count the fault records and clear them. Context: the thread. */
+/* Count the fault records and clear them. Context: the thread, or without. */
 void guest_fault_handle(GuestVtd *guest);
 
 #endif

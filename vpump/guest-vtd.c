@@ -333,6 +333,7 @@ static void disable(GuestVtd *guest, GError **error)
     if (guest_vtd_command(guest, FIELD_MASK(DMAR_GCMD, TE), false, error)) {
         guest_qi_disable(guest, error);
     }
+    guest_fault_handle(guest);
     guest_vtd_write32(guest, DMAR_FECTL, FIELD_MASK(DMAR_ECTL, IM));
 }
 
@@ -349,6 +350,9 @@ void guest_vtd_stop(GuestVtd *guest)
         error_report("guest of '%s': %s", viommu_get_id(guest->viommu),
                      error->message);
         g_error_free(error);
+        lock_acquire(&guest->qi.lock);
+        counter_add(&guest->qi.errors, 1);
+        lock_release(&guest->qi.lock);
     }
 }
 

@@ -9,7 +9,7 @@
  *
  *   guest_vtd_new()        devices are plugged in; then load may begin
  *   (load ends, nothing is open)
- *   guest_vtd_rest()       counts are exact from here on
+ *   guest_vtd_rest()       counts are exact from here on, and once more after
  *   guest_vtd_stop()       PASIDs torn down, translation and queues off
  *   (devices are removed, the vIOMMU is freed)
  *   guest_vtd_free()
@@ -83,8 +83,8 @@ typedef struct GuestVtdConfig {
  * @markers: Stop Markers
  * @overflows: times that PRS.PRO was found set
  * @faults: fault records; 0 in a good run
- * @queue_errors: descriptors that the unit did not take, or not in a second; 0
- *                in a good run
+ * @queue_errors: descriptors that the unit did not take, or not in ten seconds;
+ *                and 1 if it could not be disabled; 0 in a good run
  * @damaged: frames that a device wrote to after their translation was
  *           invalidated, and PTEs changed while not present; 0 in a good run
  * @mapped, @taken: pages that came in, and that went out

@@ -160,6 +160,19 @@ const WorkloadEvents *machine_smmuv3_get_load(const MachineViommu *part);
 GuestAddressSpace **machine_vtd_get_spaces(const MachineDevice *device,
                                            uint32_t *count);
 
+/*
+ * Of each vIOMMU what its guest, devices and pump have counted, to be given to
+ * g_free().
+ */
+RunSample *machine_get_samples(const Machine *machine);
+
+/* What happened since @before, while the guests stopped: added as strings. */
+void machine_check_stopped(const Machine *machine, const RunSample *before,
+                           GPtrArray *problems);
+
+/* What is left on the hosts without devices: likewise. */
+void machine_check_empty(const Machine *machine, GPtrArray *problems);
+
 /* The page requests that the guest has read from a device behind a VT-d. */
 PageDigestSum machine_vtd_get_pages(const MachineDevice *device);
 

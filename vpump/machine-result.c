@@ -93,6 +93,58 @@ uint64_t machine_count_pending(const Machine *machine)
     return pending;
 }
 
+RunSample *machine_get_samples(const Machine *machine)
+{
+    RunSample *samples = g_new(RunSample, machine->viommus->len);
+
+    for (unsigned i = 0; i < machine->viommus->len; i++) {
+        samples[i] = get_sample(machine->viommus->pdata[i]);
+    }
+    return samples;
+}
+
+void machine_check_stopped(const Machine *machine, const RunSample *before,
+                           GPtrArray *problems)
+{
+    for (unsigned i = 0; i < machine->viommus->len; i++) {
+        const MachineViommu *part = machine->viommus->pdata[i];
+        RunSample after = get_sample(part);
+        g_autofree char *text = run_sample_explain_stop(&before[i], &after);
+
+        if (text) {
+            g_ptr_array_add(problems,
+                            g_strdup_printf("guest of '%s' did not stop as it "
+                                            "should: %s", part->entry->base.id,
+                                            text));
+        }
+    }
+}
+
+static void check_none(const MachineHost *part, uint64_t count,
+                       const char *what, GPtrArray *problems)
+{
+    if (count > 0) {
+        g_ptr_array_add(problems,
+                        g_strdup_printf("'%s' has %" PRIu64 " %s when all "
+                                        "devices are gone",
+                                        part->entry->base.id, count, what));
+    }
+}
+
+void machine_check_empty(const Machine *machine, GPtrArray *problems)
+{
+    for (unsigned i = 0; i < machine->hosts->len; i++) {
+        const MachineHost *part = machine->hosts->pdata[i];
+        EmulStats stats = emul_get_stats(part->host);
+
+        check_none(part, stats.objects, "objects left", problems);
+        check_none(part, stats.busy, "objects that were in use when they should go",
+                   problems);
+        check_none(part, emul_get_page_stats(part->host).open, "groups open",
+                   problems);
+    }
+}
+
 /* Events that the devices of @host have reported. */
 static uint64_t reported_to(const Machine *machine, const MachineHost *host)
 {

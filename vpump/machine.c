@@ -253,7 +253,6 @@ static void free_backwards(GPtrArray *parts)
     while (parts->len > 0) {
         g_ptr_array_remove_index(parts, parts->len - 1);
     }
-    g_ptr_array_unref(parts);
 }
 
 /* Each consumes what its queue holds, and switches its vIOMMU off. */
@@ -327,21 +326,6 @@ void machine_rest(Machine *machine)
     }
 }
 
-void machine_free(Machine *machine)
-{
-    if (machine) {
-        machine_stop_load(machine);
-        rest_hosts(machine);
-        stop_guests(machine);
-        free_backwards(machine->devices);
-        free_backwards(machine->viommus);
-        free_backwards(machine->hosts);
-        free_backwards(machine->iothreads);
-        lock_destroy(&machine->big_lock);
-        g_free(machine);
-    }
-}
-
 static bool start_loads(Machine *machine, GError **error)
 {
     for (unsigned i = 0; i < machine->viommus->len; i++) {
@@ -381,5 +365,40 @@ void machine_stop_load(Machine *machine)
         MachineViommu *part = machine->viommus->pdata[i];
 
         part->model->stop_load(part);
+    }
+}
+
+void machine_take_apart(Machine *machine, GPtrArray *problems)
+{
+    g_autofree RunSample *before = NULL;
+
+    machine_stop_load(machine);
+    rest_hosts(machine);
+    if (problems) {
+        before = machine_get_samples(machine);
+    }
+    stop_guests(machine);
+    if (problems) {
+        machine_check_stopped(machine, before, problems);
+    }
+    free_backwards(machine->devices);
+    free_backwards(machine->viommus);
+    if (problems) {
+        machine_check_empty(machine, problems);
+    }
+}
+
+void machine_free(Machine *machine)
+{
+    if (machine) {
+        machine_take_apart(machine, NULL);
+        free_backwards(machine->hosts);
+        free_backwards(machine->iothreads);
+        g_ptr_array_unref(machine->devices);
+        g_ptr_array_unref(machine->viommus);
+        g_ptr_array_unref(machine->hosts);
+        g_ptr_array_unref(machine->iothreads);
+        lock_destroy(&machine->big_lock);
+        g_free(machine);
     }
 }

@@ -25,8 +25,18 @@ typedef struct Machine Machine;
 Machine *machine_new(const Config *config, GError **error);
 
 /**
- * machine_free() - guests stop and disable, devices are unplugged, vIOMMUs
- * freed, hosts closed, iothreads stopped, in this order
+ * machine_take_apart() - guests stop and disable, devices are unplugged, vIOMMUs
+ * freed
+ * @problems: what did not go as it should is added, as strings; NULL to not
+ *            look
+ *
+ * Nothing but machine_free() can be done with what is left.
+ */
+void machine_take_apart(Machine *machine, GPtrArray *problems);
+
+/**
+ * machine_free() - taken apart if it was not, then hosts are closed and
+ * iothreads stopped
  *
  * NULL is ignored.
  */

@@ -86,51 +86,32 @@ static bool run_load(Run *run, GError **error)
     return true;
 }
 
-/* Say what does not balance. Return: whether everything does. */
-static bool judge(const Run *run, const RunResult *results, size_t count)
+/* What does not balance, as strings. Counts are exact, and all parts there. */
+static void find_problems(const Run *run, const RunResult *results,
+                          size_t count, GPtrArray *problems)
 {
-    bool balanced = true;
-    GError *error = NULL;
+    g_autoptr(GError) error = NULL;
 
     for (size_t i = 0; i < count; i++) {
         g_autofree char *explanation = run_sample_explain(&results[i].sample);
 
         if (explanation) {
-            error_report("vIOMMU '%s' does not balance: %s", results[i].id,
-                         explanation);
-            balanced = false;
+            g_ptr_array_add(problems,
+                            g_strdup_printf("vIOMMU '%s' does not balance: %s",
+                                            results[i].id, explanation));
         }
     }
     if (!machine_check_hosts(run->machine, &error)) {
-        error_report_err(error);
-        balanced = false;
+        g_ptr_array_add(problems, g_strdup(error->message));
     }
-    return balanced;
 }
 
-/*
- * Before the machine is taken apart: what tearing down discards is no event of
- * the run. Return: whether the run balances and its report was written; only
- * in the latter case is @error set.
- */
-static bool print_results(Run *run, GError **error)
+static bool print_results(Run *run, const RunResult *results, size_t count,
+                          const GPtrArray *problems, GError **error)
 {
-    size_t count = machine_get_viommu_count(run->machine);
-    g_autofree RunLatencies *latencies = g_new(RunLatencies, count);
-    g_autoptr(GPtrArray) devices =
-        g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
-    g_autofree RunResult *results = g_new(RunResult, count);
-    bool balanced;
-
-    for (size_t i = 0; i < count; i++) {
-        GArray *own = machine_get_devices(run->machine, i);
-
-        g_ptr_array_add(devices, own);
-        results[i] = machine_get_result(run->machine, i, &latencies[i]);
-        results[i].devices = (RunDevice *)own->data;
-        results[i].device_count = own->len;
+    for (unsigned i = 0; i < problems->len; i++) {
+        error_report("%s", (const char *)problems->pdata[i]);
     }
-    balanced = judge(run, results, count);
     if (!run->config->quiet) {
         g_autoptr(GString) text = g_string_new(NULL);
 
@@ -140,11 +121,39 @@ static bool print_results(Run *run, GError **error)
     }
     if (output_wants_report(&run->output)) {
         g_autofree char *json = run_report_json(
-            VPUMP_VERSION, run->seconds, balanced, results, count);
+            VPUMP_VERSION, run->seconds, problems, results, count);
 
-        return output_write_report(&run->output, json, error) && balanced;
+        return output_write_report(&run->output, json, error);
     }
-    return balanced;
+    return true;
+}
+
+/*
+ * Counts before the machine is taken apart, as what that discards is no event
+ * of the run; the verdict after it. Return: whether the run balances and its
+ * report was written; only if the latter fails is @error set.
+ */
+static bool finish(Run *run, GError **error)
+{
+    size_t count = machine_get_viommu_count(run->machine);
+    g_autofree RunLatencies *latencies = g_new(RunLatencies, count);
+    g_autoptr(GPtrArray) devices =
+        g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    g_autofree RunResult *results = g_new(RunResult, count);
+
+    for (size_t i = 0; i < count; i++) {
+        GArray *own = machine_get_devices(run->machine, i);
+
+        g_ptr_array_add(devices, own);
+        results[i] = machine_get_result(run->machine, i, &latencies[i]);
+        results[i].devices = (RunDevice *)own->data;
+        results[i].device_count = own->len;
+    }
+    find_problems(run, results, count, problems);
+    machine_take_apart(run->machine, problems);
+    return print_results(run, results, count, problems, error) &&
+           problems->len == 0;
 }
 
 static void rcu_nothing(RcuDeferred *deferred)
@@ -176,7 +185,7 @@ static bool run_machine(Run *run, GError **error)
     }
     run->machine = machine_new(run->config, error);
     if (run->machine && run_load(run, error)) {
-        good = print_results(run, error);
+        good = finish(run, error);
     }
     run_view_free(run->view);
     machine_free(run->machine);

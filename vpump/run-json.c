@@ -98,8 +98,21 @@ static void add_result(JsonBuilder *builder, const RunResult *result)
     json_builder_end_object(builder);
 }
 
-char *run_report_json(const char *version, double seconds, bool balanced,
-                      const RunResult *results, size_t count)
+static void add_problems(JsonBuilder *builder, const GPtrArray *problems)
+{
+    json_builder_set_member_name(builder, "balanced");
+    json_builder_add_boolean_value(builder, problems->len == 0);
+    json_builder_set_member_name(builder, "problems");
+    json_builder_begin_array(builder);
+    for (unsigned i = 0; i < problems->len; i++) {
+        json_builder_add_string_value(builder, problems->pdata[i]);
+    }
+    json_builder_end_array(builder);
+}
+
+char *run_report_json(const char *version, double seconds,
+                      const GPtrArray *problems, const RunResult *results,
+                      size_t count)
 {
     g_autoptr(JsonBuilder) builder = json_builder_new();
     g_autoptr(JsonGenerator) generator = json_generator_new();
@@ -110,8 +123,7 @@ char *run_report_json(const char *version, double seconds, bool balanced,
     add_string(builder, "version", version);
     json_builder_set_member_name(builder, "seconds");
     json_builder_add_double_value(builder, round(seconds * 1000) / 1000);
-    json_builder_set_member_name(builder, "balanced");
-    json_builder_add_boolean_value(builder, balanced);
+    add_problems(builder, problems);
     json_builder_set_member_name(builder, "viommus");
     json_builder_begin_array(builder);
     for (size_t i = 0; i < count; i++) {

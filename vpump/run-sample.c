@@ -101,6 +101,10 @@ static void explain_pages(GString *text, const RunPages *pages)
                        pages->pump.raised, groups_accounted(&pages->pump));
     explain_difference(text, "%" PRIu64 " groups raised, but %" PRIu64
                        " responded to", pages->raised, pages->responded);
+    explain_difference(text, "%" PRIu64 " answers of the guest's counted by "
+                       "the vIOMMU, but %" PRIu64 " by the guest",
+                       pages->pump.answered + pages->pump.stray,
+                       pages->guest_answered);
     explain_count(text, pages->pump.open, "groups open");
     explain_count(text, pages->failed, "groups not answered Success");
     explain_count(text, pages->unexpected, "groups answered twice");
@@ -133,16 +137,45 @@ static void explain_operations(GString *text, const RunOperations *operations)
                                              "translation was gone");
 }
 
+/* Without the last separator; NULL if there is nothing to say. */
+static char *take_text(GString *text)
+{
+    if (text->len == 0) {
+        g_string_free(text, TRUE);
+        return NULL;
+    }
+    g_string_truncate(text, text->len - 2);
+    return g_string_free(text, FALSE);
+}
+
 char *run_sample_explain(const RunSample *sample)
 {
-    g_autoptr(GString) text = g_string_new(NULL);
+    GString *text = g_string_new(NULL);
 
     explain_events(text, sample);
     explain_pages(text, &sample->pages);
     explain_operations(text, &sample->operations);
-    if (text->len == 0) {
-        return NULL;
-    }
-    g_string_truncate(text, text->len - 2);
-    return g_strdup(text->str);
+    return take_text(text);
+}
+
+char *run_sample_explain_stop(const RunSample *before, const RunSample *after)
+{
+    const RunPages *was = &before->pages;
+    const RunPages *is = &after->pages;
+    GString *text = g_string_new(NULL);
+
+    explain_count(text, after->gerrors - before->gerrors,
+                  "global errors, faults or refused commands");
+    explain_count(text, after->corrupt - before->corrupt,
+                  "records damaged, out of order or twice");
+    explain_count(text, is->guest_bad - was->guest_bad,
+                  "page requests damaged");
+    explain_count(text, is->unexpected - was->unexpected,
+                  "groups answered twice");
+    explain_count(text, is->pump.stray - was->pump.stray,
+                  "answers of the guest's to groups that were not open");
+    explain_count(text, is->pump.open, "groups open");
+    explain_count(text, after->operations.damaged - before->operations.damaged,
+                  "pages written to after their translation was gone");
+    return take_text(text);
 }

@@ -116,4 +116,13 @@ uint64_t run_sample_pending(const RunSample *sample);
  */
 char *run_sample_explain(const RunSample *sample);
 
+/**
+ * run_sample_explain_stop() - what happened while the guest stopped
+ * @before: of a guest at rest
+ * @after: of the same, stopped
+ *
+ * Return: one line, to be given to g_free(), or NULL if it is what should.
+ */
+char *run_sample_explain_stop(const RunSample *before, const RunSample *after);
+
 #endif

@@ -145,6 +145,7 @@ static void test_runs_balance(void)
 
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autoptr(Config) config = words_parse_good(&cases[i]);
+        g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
         GError *error = NULL;
         unsigned fds = proc_self_fds();
         Machine *machine = machine_new(config, &error);
@@ -152,6 +153,8 @@ static void test_runs_balance(void)
         g_assert_no_error(error);
         run(machine, 2000);
         assert_balanced(machine);
+        machine_take_apart(machine, problems);
+        g_assert_cmpuint(problems->len, ==, 0);
         machine_free(machine);
         g_assert_cmpuint(proc_self_fds(), ==, fds);
     }
@@ -250,6 +253,31 @@ static void test_host_is_checked_for_page_requests(void)
     machine_free(machine);
 }
 
+/* A device that nobody knows of holds objects of the host's. */
+static void test_what_is_left_is_found(void)
+{
+    Words words = { { "-object", "iommufd-emulated,id=h", VTD, PCI("d"),
+                      "-load", "0" } };
+    g_autoptr(Config) config = words_parse_good(&words);
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    Machine *machine = machine_after_empty_load(config);
+    HostIommu *host = ((MachineHost *)machine->hosts->pdata[0])->host;
+    int fd = emul_device_open_behind(host, EMUL_IOMMU_VTD);
+    GError *error = NULL;
+    VfioDevice *device;
+
+    g_assert_cmpint(fd, >=, 0);
+    device = vfio_device_bind(host, fd, "other", &error);
+    g_assert_no_error(error);
+    machine_rest(machine);
+    machine_take_apart(machine, problems);
+    g_assert_cmpuint(problems->len, ==, 1);
+    g_assert_cmpstr(problems->pdata[0], ==,
+                    "'h' has 1 objects left when all devices are gone");
+    vfio_device_free(device);
+    machine_free(machine);
+}
+
 /* Would a run with at most @limit descriptors be a good one? */
 static bool try_with_limit(const Config *config, rlim_t limit)
 {
@@ -321,6 +349,8 @@ int main(int argc, char **argv)
                     test_host_is_checked_for_events);
     g_test_add_func("/machine/host-is-checked-for-page-requests",
                     test_host_is_checked_for_page_requests);
+    g_test_add_func("/machine/what-is-left-is-found",
+                    test_what_is_left_is_found);
     g_test_add_func("/machine/failure-leaves-nothing",
                     test_failure_leaves_nothing);
     ret = g_test_run();

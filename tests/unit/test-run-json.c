@@ -59,12 +59,14 @@ static void setup(Fixture *f, gconstpointer unused)
         { "s0", "arm-smmuv3", "io0", events, &f->latencies, smmu_devices, 1 },
         { "v0", "intel-iommu", "io\"1", pages, &f->latencies, vtd_devices, 2 },
     };
+    g_autoptr(GPtrArray) problems = g_ptr_array_new();
     g_autofree char *text = NULL;
     JsonArray *viommus;
 
     fill(&f->latencies.event, 50, 5000);
     fill(&f->latencies.roundtrip, 60, 6000);
-    text = run_report_json("1.2.3", 10.25, false, results, 2);
+    g_ptr_array_add(problems, (char *)"host \"h\" has lost its way");
+    text = run_report_json("1.2.3", 10.25, problems, results, 2);
     g_assert_cmpint(text[strlen(text) - 1], ==, '\n');
     f->parser = json_parser_new();
     g_assert_true(json_parser_load_from_data(f->parser, text, -1, NULL));
@@ -99,10 +101,16 @@ static void assert_members(JsonObject *object, const char *names)
 
 static void test_root(Fixture *f, gconstpointer unused)
 {
-    assert_members(f->root, "version seconds balanced viommus");
+    JsonArray *problems;
+
+    assert_members(f->root, "version seconds balanced problems viommus");
     assert_string(f->root, "version", "1.2.3");
     g_assert_true(json_object_get_double_member(f->root, "seconds") == 10.25);
     g_assert_false(json_object_get_boolean_member(f->root, "balanced"));
+    problems = json_object_get_array_member(f->root, "problems");
+    g_assert_cmpuint(json_array_get_length(problems), ==, 1);
+    g_assert_cmpstr(json_array_get_string_element(problems, 0), ==,
+                    "host \"h\" has lost its way");
 }
 
 /* Whatever it does. */

@@ -84,7 +84,7 @@ static RunSample good_pages(void)
         .kinds = RUN_PAGES | RUN_OPERATIONS,
         .pages = {
             .raised = 500, .responded = 500, .no_credit = 7,
-            .guest_overflows = 1,
+            .guest_overflows = 1, .guest_answered = 480,
             .pump = {
                 .raised = 500, .answered = 480, .invalid = 15, .retried = 5,
                 .markers = 3, .overflows = 1,
@@ -112,7 +112,11 @@ static void test_page_requests_balance(void)
           "(difference +1)" },
         { PAGES(pump.answered), -1, false,
           "500 groups taken in, but 499 answered, invalid, retried or open "
-          "(difference +1)" },
+          "(difference +1); 479 answers of the guest's counted by the vIOMMU, "
+          "but 480 by the guest (difference -1)" },
+        { PAGES(guest_answered), 17, true,
+          "480 answers of the guest's counted by the vIOMMU, but 497 by the "
+          "guest (difference -17)" },
         { PAGES(pump.invalid), 1, false,
           "500 groups taken in, but 501 answered, invalid, retried or open "
           "(difference -1)" },
@@ -126,7 +130,8 @@ static void test_page_requests_balance(void)
         { PAGES(failed), 2, true, "2 groups not answered Success" },
         { PAGES(refused), 3, true, "3 groups refused by the host" },
         { PAGES(pump.stray), 1, true,
-          "1 answers of the guest's to groups that were not open" },
+          "481 answers of the guest's counted by the vIOMMU, but 480 by the "
+          "guest (difference +1); 1 answers of the guest's to groups that were not open" },
         { PAGES(guest_bad), 1, true, "1 page requests damaged" },
         { PAGES(guest_overflows), -1, true,
           "1 page request overflows shown to the guest, but 0 seen by it" },
@@ -159,9 +164,41 @@ static void test_open_group_is_pending(void)
 
     sample.pages.pump.open++;
     sample.pages.pump.answered--;
+    sample.pages.guest_answered--;
     g_assert_cmpuint(run_sample_pending(&sample), ==, 1);
     explanation = run_sample_explain(&sample);
     g_assert_cmpstr(explanation, ==, "1 groups open");
+}
+
+/* Stopping: what had been wrong before is said elsewhere. */
+static void test_stop_is_judged(void)
+{
+    static const Case cases[] = {
+        { offsetof(RunSample, pump.interrupts), 1, true, NULL },
+        { offsetof(RunSample, gerrors), 2, true,
+          "2 global errors, faults or refused commands" },
+        { offsetof(RunSample, corrupt), 1, true,
+          "1 records damaged, out of order or twice" },
+        { PAGES(guest_bad), 1, true, "1 page requests damaged" },
+        { PAGES(unexpected), 1, true, "1 groups answered twice" },
+        { PAGES(pump.stray), 1, true,
+          "1 answers of the guest's to groups that were not open" },
+        { PAGES(pump.open), 1, true, "1 groups open" },
+        { OPERATIONS(damaged), 1, true,
+          "1 pages written to after their translation was gone" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *explanation = NULL;
+        RunSample before = good_pages();
+        RunSample after;
+
+        before.gerrors = before.corrupt = before.pages.guest_bad = 5;
+        after = before;
+        G_STRUCT_MEMBER(uint64_t, &after, cases[i].field) += cases[i].change;
+        explanation = run_sample_explain_stop(&before, &after);
+        g_assert_cmpstr(explanation, ==, cases[i].explanation);
+    }
 }
 
 /* The guest has heard of it, so it is not waited for. */
@@ -202,6 +239,7 @@ int main(int argc, char **argv)
                     test_page_requests_balance);
     g_test_add_func("/run-sample/open-group-is-pending",
                     test_open_group_is_pending);
+    g_test_add_func("/run-sample/stop-is-judged", test_stop_is_judged);
     g_test_add_func("/run-sample/bad-operation-settles-unbalanced",
                     test_bad_operation_settles_unbalanced);
     g_test_add_func("/run-sample/corrupt-record-settles-unbalanced",
