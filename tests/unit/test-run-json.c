@@ -27,8 +27,11 @@ static void fill(HistogramSnapshot *snapshot, uint64_t most, uint64_t few)
 static const RunSample events = {
     .kinds = RUN_EVENTS,
     .generated = 1000,
+    .refused = 11,
     .seen = 900,
+    .corrupt = 12,
     .guest_overflows = 3,
+    .gerrors = 13,
     .pump = {
         .delivered = 900, .discarded = 10, .lost = 90, .reads = 50,
         .interrupts = 40, .overflows = 3,
@@ -38,11 +41,17 @@ static const RunSample events = {
 static const RunSample pages = {
     .kinds = RUN_PAGES | RUN_OPERATIONS,
     .pages = {
-        .raised = 500, .responded = 499, .no_credit = 7,
+        .raised = 500, .responded = 499, .failed = 22, .unexpected = 23,
+        .refused = 24, .no_credit = 7, .guest_overflows = 28, .guest_bad = 27,
+        .guest_answered = 26, .unlike = 25,
         .pump = {
             .raised = 500, .answered = 479, .invalid = 15, .retried = 5,
-            .open = 1, .interrupts = 60, .overflows = 2,
+            .open = 1, .stray = 21, .interrupts = 60, .overflows = 2,
         },
+    },
+    .operations = {
+        .begun = 31, .completed = 32, .verified = 33, .corrupt = 34,
+        .failed = 35, .changed = 36, .damaged = 37,
     },
 };
 
@@ -66,8 +75,9 @@ static void setup(Fixture *f, gconstpointer unused)
     fill(&f->latencies.event, 50, 5000);
     fill(&f->latencies.roundtrip, 60, 6000);
     g_ptr_array_add(problems, (char *)"host \"h\" has lost its way");
-    text = run_report_json("1.2.3", 10.25, problems, results, 2);
+    text = run_report_json("1.2.3", 2.0139999, problems, results, 2);
     g_assert_cmpint(text[strlen(text) - 1], ==, '\n');
+    g_assert_nonnull(strstr(text, "\"seconds\" : 2.014,"));
     f->parser = json_parser_new();
     g_assert_true(json_parser_load_from_data(f->parser, text, -1, NULL));
     f->root = json_node_get_object(json_parser_get_root(f->parser));
@@ -105,7 +115,7 @@ static void test_root(Fixture *f, gconstpointer unused)
 
     assert_members(f->root, "version seconds balanced problems viommus");
     assert_string(f->root, "version", "1.2.3");
-    g_assert_true(json_object_get_double_member(f->root, "seconds") == 10.25);
+    g_assert_true(json_object_get_double_member(f->root, "seconds") == 2.014);
     g_assert_false(json_object_get_boolean_member(f->root, "balanced"));
     problems = json_object_get_array_member(f->root, "problems");
     g_assert_cmpuint(json_array_get_length(problems), ==, 1);
@@ -116,8 +126,9 @@ static void test_root(Fixture *f, gconstpointer unused)
 /* Whatever it does. */
 static void test_viommus_have_the_same_members(Fixture *f, gconstpointer unused)
 {
-    const char *names = "id model iothread events reads interrupts overflows "
-                        "latency_ns page_requests devices";
+    const char *names = "id model iothread events guest_errors reads interrupts "
+                        "overflows latency_ns page_requests operations "
+                        "devices";
 
     assert_members(f->smmu, names);
     assert_members(f->vtd, names);
@@ -136,11 +147,17 @@ static void test_events(Fixture *f, gconstpointer unused)
     assert_int(f->smmu, "reads", 50);
     assert_int(f->smmu, "interrupts", 40);
     assert_int(f->smmu, "overflows", 3);
-    assert_members(object, "generated delivered discarded lost");
+    assert_members(object, "generated delivered discarded lost refused "
+                           "guest_read guest_damaged guest_overflows");
     assert_int(object, "generated", 1000);
     assert_int(object, "delivered", 900);
     assert_int(object, "discarded", 10);
     assert_int(object, "lost", 90);
+    assert_int(object, "refused", 11);
+    assert_int(object, "guest_read", 900);
+    assert_int(object, "guest_damaged", 12);
+    assert_int(object, "guest_overflows", 3);
+    assert_int(f->smmu, "guest_errors", 13);
     assert_members(ns, "p50 p99 p999 max");
     assert_int(ns, "p50", 50);
     assert_int(ns, "max", 5000);
@@ -152,19 +169,45 @@ static void test_page_requests(Fixture *f, gconstpointer unused)
         json_object_get_object_member(f->vtd, "page_requests");
     JsonObject *ns = json_object_get_object_member(object, "roundtrip_ns");
 
-    assert_members(object, "raised answered invalid retried open no_credit "
-                           "interrupts overflows roundtrip_ns");
+    assert_members(object, "raised answered invalid retried open stray "
+                           "responded failed unexpected refused unlike "
+                           "guest_answered guest_damaged guest_overflows "
+                           "no_credit interrupts overflows roundtrip_ns");
     assert_int(object, "raised", 500);
     assert_int(object, "answered", 479);
     assert_int(object, "invalid", 15);
     assert_int(object, "retried", 5);
     assert_int(object, "open", 1);
+    assert_int(object, "stray", 21);
+    assert_int(object, "responded", 499);
+    assert_int(object, "failed", 22);
+    assert_int(object, "unexpected", 23);
+    assert_int(object, "refused", 24);
+    assert_int(object, "unlike", 25);
+    assert_int(object, "guest_answered", 26);
+    assert_int(object, "guest_damaged", 27);
+    assert_int(object, "guest_overflows", 28);
     assert_int(object, "no_credit", 7);
     assert_int(object, "interrupts", 60);
     assert_int(object, "overflows", 2);
     assert_members(ns, "p50 p99 p999 max");
     assert_int(ns, "p50", 60);
     assert_int(ns, "max", 6000);
+}
+
+static void test_operations(Fixture *f, gconstpointer unused)
+{
+    static const char *const names[] = {
+        "begun", "completed", "verified", "corrupt", "failed", "changed",
+        "damaged",
+    };
+    JsonObject *object = json_object_get_object_member(f->vtd, "operations");
+
+    assert_members(object, "begun completed verified corrupt failed changed "
+                           "damaged");
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        assert_int(object, names[i], 31 + (int)i);
+    }
 }
 
 /* Verified is what has touched memory. */
@@ -197,6 +240,7 @@ int main(int argc, char **argv)
     ADD("viommus-have-the-same-members", test_viommus_have_the_same_members);
     ADD("events", test_events);
     ADD("page-requests", test_page_requests);
+    ADD("operations", test_operations);
     ADD("devices", test_devices);
     return g_test_run();
 }
