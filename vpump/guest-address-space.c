@@ -11,6 +11,7 @@
 #include "guest-address-space.h"
 
 #include "base/bits.h"
+#include "base/error.h"
 #include "base/lock.h"
 #include "hw/iommu/guest-mem.h"
 
@@ -288,8 +289,7 @@ size_t guest_address_space_take(GuestAddressSpace *space, Prng *prng,
     lock_acquire(&space->lock);
     count = finish_take_locked(space, &taken, frames);
     lock_release(&space->lock);
-    guest_frames_give(space->config.frames, frames, count,
-                      space->config.contents);
+    guest_frames_give(space->config.frames, frames, count);
     return taken.count;
 }
 
@@ -432,6 +432,24 @@ static bool make_tables(GuestAddressSpace *space, size_t index, GError **error)
     return true;
 }
 
+/* Much of it in a large machine, so there may be none: say so. */
+static bool make_contents(GuestAddressSpace *space, GError **error)
+{
+    size_t pages = space->config.pages;
+
+    if (!space->config.contents) {
+        return true;
+    }
+    space->contents = g_try_malloc0_n(pages, GUEST_FRAME_BYTES);
+    if (!space->contents) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_RESOURCE,
+                    "no memory for what %zu pages of an address space hold",
+                    pages);
+        return false;
+    }
+    return true;
+}
+
 GuestAddressSpace *
 guest_address_space_new(const GuestAddressSpaceConfig *config, GError **error)
 {
@@ -441,11 +459,10 @@ guest_address_space_new(const GuestAddressSpaceConfig *config, GError **error)
     lock_init(&space->lock, LOCK_RANK_GUEST);
     space->pages = g_new0(GuestPage, config->pages);
     space->in = g_new(uint32_t, config->pages);
-    if (config->contents) {
-        space->contents = g_malloc0(config->pages << PAGE_SHIFT);
+    if (make_contents(space, error)) {
+        space->root = guest_ram_alloc(config->ram, TABLE_BYTES, TABLE_BYTES,
+                                      error);
     }
-    space->root = guest_ram_alloc(config->ram, TABLE_BYTES, TABLE_BYTES,
-                                  error);
     for (size_t i = 0; space->root && i < config->pages; i++) {
         if (!make_tables(space, i, error)) {
             space->root = 0;

@@ -74,7 +74,7 @@ typedef struct GuestAddressSpaceCounts {
  * guest_address_space_new() - pages of zeroes, all out
  * @config: copied
  *
- * Return: the space, or NULL and @error set: guest memory is used up.
+ * Return: the space, or NULL and @error set: no memory, the guest's or ours.
  */
 GuestAddressSpace *
 guest_address_space_new(const GuestAddressSpaceConfig *config, GError **error);

@@ -14,6 +14,7 @@ enum { PATTERN = 0xa5 };
 
 struct GuestFrames {
     GuestRam *ram;              /* [const] */
+    bool watched;               /* [const] */
     Lock lock;
     uint64_t *free;             /* [lock] a stack, with room for all */
     size_t count;               /* [lock] of free ones */
@@ -41,7 +42,7 @@ uint64_t guest_frames_take(GuestFrames *frames)
         gpa = frames->free[--frames->count];
     }
     lock_release(&frames->lock);
-    if (gpa && !is_whole(frames, gpa)) {
+    if (gpa && frames->watched && !is_whole(frames, gpa)) {
         lock_acquire(&frames->lock);
         frames->damaged++;
         lock_release(&frames->lock);
@@ -49,10 +50,9 @@ uint64_t guest_frames_take(GuestFrames *frames)
     return gpa;
 }
 
-void guest_frames_give(GuestFrames *frames, const uint64_t *gpas, size_t count,
-                       bool used)
+void guest_frames_give(GuestFrames *frames, const uint64_t *gpas, size_t count)
 {
-    for (size_t i = 0; used && i < count; i++) {
+    for (size_t i = 0; frames->watched && i < count; i++) {
         fill(frames, gpas[i]);
     }
     lock_acquire(&frames->lock);
@@ -65,7 +65,7 @@ void guest_frames_give(GuestFrames *frames, const uint64_t *gpas, size_t count,
 void guest_frames_check(GuestFrames *frames)
 {
     lock_acquire(&frames->lock);
-    for (size_t i = 0; i < frames->count; i++) {
+    for (size_t i = 0; frames->watched && i < frames->count; i++) {
         if (!is_whole(frames, frames->free[i])) {
             frames->damaged++;
             fill(frames, frames->free[i]);
@@ -89,7 +89,8 @@ void *guest_frames_ptr(GuestFrames *frames, uint64_t gpa)
     return guest_ram_ptr(frames->ram, gpa);
 }
 
-GuestFrames *guest_frames_new(GuestRam *ram, size_t count, GError **error)
+GuestFrames *guest_frames_new(GuestRam *ram, size_t count, bool watched,
+                              GError **error)
 {
     uint64_t gpa = guest_ram_alloc(ram, (uint64_t)count * GUEST_FRAME_BYTES,
                                    GUEST_FRAME_BYTES, error);
@@ -100,13 +101,16 @@ GuestFrames *guest_frames_new(GuestRam *ram, size_t count, GError **error)
     }
     frames = g_new0(GuestFrames, 1);
     frames->ram = ram;
+    frames->watched = watched;
     frames->free = g_new(uint64_t, count);
     frames->count = count;
     lock_init(&frames->lock, LOCK_RANK_LEAF);
     memset(frames->pattern, PATTERN, sizeof(frames->pattern));
     for (size_t i = 0; i < count; i++) {
         frames->free[i] = gpa + i * GUEST_FRAME_BYTES;
-        fill(frames, frames->free[i]);
+        if (watched) {
+            fill(frames, frames->free[i]);
+        }
     }
     return frames;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * GuestFrames: page frames of a built-in guest, given back and taken again.
- * One that nobody has is filled with a pattern, and whoever takes it looks
- * whether that is whole: a device that writes by a translation that the guest
- * has invalidated is found out.
+ * If they are watched, one that nobody has is filled with a pattern, and
+ * whoever takes it looks whether that is whole: a device that writes by a
+ * translation that the guest has invalidated is found out. Those that are not
+ * watched are never touched, and so cost no memory.
  *
  * Threads: any, but for the first and the last call.
  * Locks:   its own, a leaf.
@@ -13,6 +14,7 @@
 
 #include "guest-ram.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define GUEST_FRAME_BYTES 4096
@@ -22,31 +24,28 @@ typedef struct GuestFrames GuestFrames;
 /**
  * guest_frames_new() - take @count frames from @ram
  * @ram: borrowed until guest_frames_free()
+ * @watched: devices do access them
  *
  * Return: the frames, or NULL and @error set.
  */
-GuestFrames *guest_frames_new(GuestRam *ram, size_t count, GError **error);
+GuestFrames *guest_frames_new(GuestRam *ram, size_t count, bool watched,
+                              GError **error);
 
 /* Context: nobody uses it any more. NULL is ignored. */
 void guest_frames_free(GuestFrames *frames);
 
 /**
- * guest_frames_take() - a frame, whose contents are the pattern
+ * guest_frames_take() - a frame; if watched, its contents are the pattern
  *
  * Return: its guest physical address, or 0 if all are in use.
  */
 uint64_t guest_frames_take(GuestFrames *frames);
 
-/**
- * guest_frames_give() - nobody uses these @count frames any more
- * @used: they were written to; if not, they still hold the pattern
- */
-void guest_frames_give(GuestFrames *frames, const uint64_t *gpas, size_t count,
-                       bool used);
+/* Nobody uses these @count frames any more. */
+void guest_frames_give(GuestFrames *frames, const uint64_t *gpas,
+                       size_t count);
 
-/**
- * guest_frames_check() - look at all frames that nobody has
- */
+/* Look at all frames that nobody has, if they are watched. */
 void guest_frames_check(GuestFrames *frames);
 
 /* Frames found written to while nobody had them. 0 in a good run. */

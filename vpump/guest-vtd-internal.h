@@ -191,7 +191,8 @@ struct GuestVtd {
     uint64_t root_gpa;
     GuestVtdQi qi;
     GuestVtdPrq prq;
-    GuestFrames *frames;
+    GuestFrames *frames;        /* of spaces with contents */
+    GuestFrames *bare_frames;   /* of those without: not watched */
     GPtrArray *functions;       /* [const] once set up: GuestVtdFunction */
     GHashTable *by_rid;         /* [const] once set up: the same */
     GuestVtdCounters counters;

@@ -214,7 +214,8 @@ static bool add_pasid(GuestVtdFunction *function, uint32_t pasid,
     GuestVtd *guest = function->guest;
     GuestVtdPasid *self = &function->pasids[pasid - 1];
     const GuestAddressSpaceConfig config = {
-        .ram = guest->ram, .frames = guest->frames,
+        .ram = guest->ram,
+        .frames = device->contents ? guest->frames : guest->bare_frames,
         .base = SPACE_BASE(pasid, device->pages), .pages = device->pages,
         .contents = device->contents, .flush = flush_pages, .opaque = self,
     };

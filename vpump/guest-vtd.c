@@ -147,18 +147,28 @@ static bool set_up_queues(GuestVtd *guest, GError **error)
 }
 
 /* For every page of every space, and for what is on its way. */
-static bool make_frames(GuestVtd *guest, const GuestVtdConfig *config,
-                        GError **error)
+static GuestFrames *make_frames(GuestVtd *guest, const GuestVtdConfig *config,
+                                bool contents, GError **error)
 {
     size_t count = 0;
 
     for (size_t i = 0; i < config->device_count; i++) {
         const GuestVtdDevice *device = &config->devices[i];
 
-        count += device->pasids * device->pages + GUEST_TAKE_MAX;
+        if (device->contents == contents) {
+            count += device->pasids * device->pages + GUEST_TAKE_MAX;
+        }
     }
-    guest->frames = guest_frames_new(guest->ram, MAX(count, 1), error);
-    return guest->frames != NULL;
+    return guest_frames_new(guest->ram, MAX(count, 1), contents, error);
+}
+
+static bool make_all_frames(GuestVtd *guest, const GuestVtdConfig *config,
+                            GError **error)
+{
+    guest->frames = make_frames(guest, config, true, error);
+    guest->bare_frames =
+        guest->frames ? make_frames(guest, config, false, error) : NULL;
+    return guest->bare_frames != NULL;
 }
 
 static bool add_functions(GuestVtd *guest, const GuestVtdConfig *config,
@@ -188,7 +198,8 @@ static bool enable(GuestVtd *guest, GError **error)
 static bool set_up(GuestVtd *guest, const GuestVtdConfig *config,
                    GError **error)
 {
-    if (!probe(guest, config, error) || !make_frames(guest, config, error)) {
+    if (!probe(guest, config, error) || 
+        !make_all_frames(guest, config, error)) {
         return false;
     }
     guest->enabled = true;
@@ -370,6 +381,7 @@ void guest_vtd_free(GuestVtd *guest)
     g_ptr_array_unref(guest->functions);
     g_hash_table_unref(guest->by_rid);
     guest_frames_free(guest->frames);
+    guest_frames_free(guest->bare_frames);
     lock_destroy(&guest->qi.lock);
     g_free(guest);
 }

@@ -102,7 +102,7 @@ static void fixture_set_up(Fixture *fixture, gconstpointer data)
 
     fixture->ram = guest_ram_new(bytes, &error);
     g_assert_no_error(error);
-    fixture->frames = guest_frames_new(fixture->ram, FRAMES, &error);
+    fixture->frames = guest_frames_new(fixture->ram, FRAMES, true, &error);
     g_assert_no_error(error);
     config.ram = fixture->ram;
     config.frames = fixture->frames;
@@ -330,7 +330,7 @@ static void test_ram_or_frames_run_out(void)
 
     config.ram = guest_ram_new(GUEST_FRAME_BYTES + tables, &error);
     g_assert_no_error(error);
-    config.frames = guest_frames_new(config.ram, 1, &error);
+    config.frames = guest_frames_new(config.ram, 1, true, &error);
     g_assert_no_error(error);
     fixture.space = guest_address_space_new(&config, &error);
     g_assert_no_error(error);

@@ -19,7 +19,7 @@ static void fixture_set_up(Fixture *fixture, gconstpointer data)
 
     fixture->ram = guest_ram_new(16 * GUEST_FRAME_BYTES, &error);
     g_assert_no_error(error);
-    fixture->frames = guest_frames_new(fixture->ram, COUNT, &error);
+    fixture->frames = guest_frames_new(fixture->ram, COUNT, true, &error);
     g_assert_no_error(error);
 }
 
@@ -42,7 +42,7 @@ static void test_each_is_given_once(Fixture *fixture, gconstpointer data)
         }
     }
     g_assert_cmphex(guest_frames_take(fixture->frames), ==, 0);
-    guest_frames_give(fixture->frames, &gpas[3], 1, true);
+    guest_frames_give(fixture->frames, &gpas[3], 1);
     g_assert_cmphex(guest_frames_take(fixture->frames), ==, gpas[3]);
     g_assert_cmphex(guest_frames_take(fixture->frames), ==, 0);
     g_assert_cmpuint(guest_frames_get_damaged(fixture->frames), ==, 0);
@@ -58,28 +58,35 @@ static void test_late_write_is_found(Fixture *fixture, gconstpointer data)
         uint8_t *bytes = guest_frames_ptr(fixture->frames, gpa);
 
         memset(bytes, i, GUEST_FRAME_BYTES);
-        guest_frames_give(fixture->frames, &gpa, 1, true);
+        guest_frames_give(fixture->frames, &gpa, 1);
         bytes[offsets[i]] ^= 1;
         g_assert_cmpuint(guest_frames_get_damaged(fixture->frames), ==, i);
         g_assert_cmphex(guest_frames_take(fixture->frames), ==, gpa);
         g_assert_cmpuint(guest_frames_get_damaged(fixture->frames), ==, i + 1);
-        guest_frames_give(fixture->frames, &gpa, 1, true);
+        guest_frames_give(fixture->frames, &gpa, 1);
     }
 }
 
-/* What was not written to needs no filling, and is looked at all the same. */
-static void test_unused_frames_are_checked(Fixture *fixture,
-                                           gconstpointer data)
+/* No device comes near them, so there is nothing to fill or to look at. */
+static void test_unwatched_frames_are_not_touched(void)
 {
-    uint64_t gpa = guest_frames_take(fixture->frames);
+    GError *error = NULL;
+    GuestRam *ram = guest_ram_new(GUEST_FRAME_BYTES, &error);
+    GuestFrames *frames = guest_frames_new(ram, 1, false, &error);
+    uint64_t gpa = guest_frames_take(frames);
+    uint8_t *bytes = guest_frames_ptr(frames, gpa);
 
-    guest_frames_give(fixture->frames, &gpa, 1, false);
-    g_assert_cmphex(guest_frames_take(fixture->frames), ==, gpa);
-    g_assert_cmpuint(guest_frames_get_damaged(fixture->frames), ==, 0);
-    memset(guest_frames_ptr(fixture->frames, gpa), 0, 1);
-    guest_frames_give(fixture->frames, &gpa, 1, false);
-    g_assert_cmphex(guest_frames_take(fixture->frames), ==, gpa);
-    g_assert_cmpuint(guest_frames_get_damaged(fixture->frames), ==, 1);
+    g_assert_no_error(error);
+    g_assert_cmphex(gpa, !=, 0);
+    bytes[1] = 7;
+    guest_frames_give(frames, &gpa, 1);
+    guest_frames_check(frames);
+    g_assert_cmphex(guest_frames_take(frames), ==, gpa);
+    g_assert_cmpuint(guest_frames_get_damaged(frames), ==, 0);
+    g_assert_cmphex(bytes[0], ==, 0);
+    g_assert_cmphex(bytes[1], ==, 7);
+    guest_frames_free(frames);
+    guest_ram_free(ram);
 }
 
 static void test_check_finds_it_once(Fixture *fixture, gconstpointer data)
@@ -88,7 +95,7 @@ static void test_check_finds_it_once(Fixture *fixture, gconstpointer data)
 
     gpas[0] = guest_frames_take(fixture->frames);
     gpas[1] = guest_frames_take(fixture->frames);
-    guest_frames_give(fixture->frames, gpas, 2, true);
+    guest_frames_give(fixture->frames, gpas, 2);
     guest_frames_check(fixture->frames);
     g_assert_cmpuint(guest_frames_get_damaged(fixture->frames), ==, 0);
     memset(guest_frames_ptr(fixture->frames, gpas[0]), 0, 64);
@@ -112,7 +119,7 @@ static void *use_frames(void *opaque)
             g_assert_cmphex(gpas[j], !=, 0);
             memset(guest_frames_ptr(frames, gpas[j]), i, GUEST_FRAME_BYTES);
         }
-        guest_frames_give(frames, gpas, 2, true);
+        guest_frames_give(frames, gpas, 2);
     }
     return NULL;
 }
@@ -138,7 +145,7 @@ static void test_ram_runs_out(void)
     GuestRam *ram = guest_ram_new(4 * GUEST_FRAME_BYTES, &error);
 
     g_assert_no_error(error);
-    g_assert_null(guest_frames_new(ram, 5, &error));
+    g_assert_null(guest_frames_new(ram, 5, true, &error));
     g_assert_nonnull(error);
     guest_ram_free(ram);
 }
@@ -156,8 +163,8 @@ int main(int argc, char **argv)
     rcu_register_thread();
     add("/guest-frames/each-is-given-once", test_each_is_given_once);
     add("/guest-frames/late-write-is-found", test_late_write_is_found);
-    add("/guest-frames/unused-frames-are-checked",
-        test_unused_frames_are_checked);
+    g_test_add_func("/guest-frames/unwatched-frames-are-not-touched",
+                    test_unwatched_frames_are_not_touched);
     add("/guest-frames/check-finds-it-once", test_check_finds_it_once);
     add("/guest-frames/threads-do-not-share-any",
         test_threads_do_not_share_any);
