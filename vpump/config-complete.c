@@ -126,16 +126,19 @@ static EndpointEntry *behind(ConfigEntry *device, const char *viommu)
            strcmp(endpoint->viommu, viommu) == 0 ? endpoint : NULL;
 }
 
-/* The device behind @viommu that has @sid, other than @except. */
+/*
+ * The first device behind @viommu that has @sid, if it comes before @end; with
+ * NULL, wherever it comes.
+ */
 static const EndpointEntry *find_sid(const Config *config, const char *viommu,
-                                     int64_t sid, const EndpointEntry *except)
+                                     int64_t sid, const EndpointEntry *end)
 {
     const GPtrArray *devices = config->lists[CONFIG_DEVICES];
 
-    for (unsigned i = 0; i < devices->len; i++) {
+    for (unsigned i = 0; i < devices->len && devices->pdata[i] != end; i++) {
         const EndpointEntry *other = behind(devices->pdata[i], viommu);
 
-        if (other && other != except && other->sid == sid) {
+        if (other && other->sid == sid) {
             return other;
         }
     }
@@ -165,7 +168,7 @@ static bool choose_sid(const Config *config, EndpointEntry *endpoint,
 
     for (; viommu->next_sid <= UINT16_MAX;
          viommu->next_sid += CONFIG_SID_STEP) {
-        if (!find_sid(config, endpoint->viommu, viommu->next_sid, endpoint)) {
+        if (!find_sid(config, endpoint->viommu, viommu->next_sid, NULL)) {
             endpoint->sid = viommu->next_sid;
             return true;
         }
@@ -177,7 +180,10 @@ static bool choose_sid(const Config *config, EndpointEntry *endpoint,
     return false;
 }
 
-/* None twice, since the guest could not tell them apart. */
+/*
+ * None twice, since the guest could not tell them apart: the later of the two
+ * is the one that is wrong.
+ */
 static bool complete_sid(const Config *config, EndpointEntry *endpoint,
                          GError **error)
 {
@@ -250,9 +256,10 @@ static bool check_pasids(const Config *config, const SvaEntry *sva,
     if (sva->pasids >> bits) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
                     "%s: Property '%s.pasids' doesn't take value '%u'\n"
-                    "'%s' has pasid-bits=%u, for %u PASIDs",
+                    "'%s' has pasid-bits=%u, for %u PASID%s",
                     base->origin, base->type->name, sva->pasids,
-                    vtd->viommu.base.id, bits, (1U << bits) - 1);
+                    vtd->viommu.base.id, bits, (1U << bits) - 1,
+                    bits == 1 ? "" : "s");
         return false;
     }
     return true;
@@ -275,6 +282,19 @@ static bool complete_endpoint(Config *config, EndpointEntry *endpoint,
     return complete_sid(config, endpoint, error);
 }
 
+/* It runs, but has nothing to do. */
+static void warn_if_useless(Config *config, const ViommuEntry *viommu)
+{
+    if (viommu->base.type == &config_type_intel_iommu &&
+        !((const VtdEntry *)viommu)->properties.svm) {
+        g_ptr_array_add(config->warnings,
+                        g_strdup_printf("%s: no device can be behind it\n"
+                                        "devices behind an intel-iommu ask for "
+                                        "pages, which needs svm=on",
+                                        viommu->base.origin));
+    }
+}
+
 /* Once all links of all devices are known to be good. */
 static bool complete_device(Config *config, ConfigEntry *entry, GError **error)
 {
@@ -283,6 +303,7 @@ static bool complete_device(Config *config, ConfigEntry *entry, GError **error)
     if (entry->type->role == CONFIG_ROLE_ENDPOINT) {
         return complete_endpoint(config, (EndpointEntry *)entry, error);
     }
+    warn_if_useless(config, viommu);
     return viommu->iothread || add_own_iothread(config, viommu, error);
 }
 

@@ -47,7 +47,9 @@ static const Property sva_device_properties[] = {
                    " to "
                    CONFIG_NUMBER_TEXT(CONFIG_SVA_CREDITS_MAX),
         .type_name = "uint32",
-        .description = "pages that it may have asked for at a time",
+        .description = "pages that it may have asked for at a time, "
+                       CONFIG_RANGE_TEXT(CONFIG_SVA_CREDITS_MIN,
+                                         CONFIG_SVA_CREDITS_MAX),
         .default_text = CONFIG_NUMBER_TEXT(CONFIG_SVA_CREDITS_DEFAULT),
     },
     CONFIG_ID_PROPERTY,
@@ -58,7 +60,8 @@ static const Property sva_device_properties[] = {
         .accepts = "a number from 1 to "
                    CONFIG_NUMBER_TEXT(CONFIG_SVA_PASIDS_MAX),
         .type_name = "uint32",
-        .description = "address spaces that it works in",
+        .description = "address spaces that it works in, "
+                       CONFIG_RANGE_TEXT(1, CONFIG_SVA_PASIDS_MAX),
         .default_text = CONFIG_NUMBER_TEXT(CONFIG_SVA_PASIDS_DEFAULT),
     },
     {
@@ -68,7 +71,8 @@ static const Property sva_device_properties[] = {
         .accepts = "a number from 1 to "
                    CONFIG_NUMBER_TEXT(CONFIG_SVA_QUEUE_DEPTH_MAX),
         .type_name = "uint32",
-        .description = "operations that it has under way at a time",
+        .description = "operations that it has under way at a time, "
+                       CONFIG_RANGE_TEXT(1, CONFIG_SVA_QUEUE_DEPTH_MAX),
         .default_text = CONFIG_NUMBER_TEXT(CONFIG_SVA_QUEUE_DEPTH_DEFAULT),
     },
     CONFIG_SID_PROPERTY,

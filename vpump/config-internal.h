@@ -12,6 +12,8 @@
 
 #define CONFIG_STRING_OF(x) #x
 #define CONFIG_NUMBER_TEXT(x) CONFIG_STRING_OF(x)
+#define CONFIG_RANGE_TEXT(min, max) \
+    CONFIG_NUMBER_TEXT(min) " to " CONFIG_NUMBER_TEXT(max)
 
 /* Of every type, where it means the same. */
 #define CONFIG_ID_PROPERTY                                                    \

@@ -59,7 +59,7 @@ static const Property arm_smmuv3_properties[] = {
         .name = "pri", .kind = PROPERTY_BOOL, .max = true,
         .offset = offsetof(Smmuv3Entry, properties.pri),
         .accepts = "'on' or 'off'", .type_name = "bool",
-        .description = "page requests of emulated devices (IDR0.PRI)",
+        .description = "PRI queue (IDR0.PRI), which no device here uses",
         .default_text = "off",
     },
     {

@@ -42,7 +42,7 @@
 #define CONFIG_SVA_PASIDS_DEFAULT 4
 #define CONFIG_SVA_PASIDS_MAX 64
 #define CONFIG_SVA_CREDITS_DEFAULT 64
-#define CONFIG_SVA_CREDITS_MIN 4
+#define CONFIG_SVA_CREDITS_MIN 1
 #define CONFIG_SVA_CREDITS_MAX 2048
 #define CONFIG_SVA_QUEUE_DEPTH_DEFAULT 32
 #define CONFIG_SVA_QUEUE_DEPTH_MAX 512
@@ -198,7 +198,8 @@ extern const ConfigType *const config_types[];
  *        or %CONFIG_LOAD_MAX
  * @quiet: no lines and no table
  * @lists: ConfigEntry pointers, owned, indexed by enum ConfigList
- * @warnings: strings, owned: what was accepted but should be written otherwise
+ * @warnings: strings, owned: what was accepted but should be written otherwise,
+ *            or is of little use
  */
 typedef struct Config {
     char *name;

@@ -254,6 +254,9 @@ bool guest_qi_disable(GuestVtd *guest, GError **error);
 bool guest_qi_submit(GuestVtd *guest, const GuestVtdDescriptor *descriptors,
                      size_t count, bool drain);
 
+/* What could not be torn down counts as an error of this queue too. */
+void guest_qi_count_error(GuestVtd *guest);
+
 /* Descriptors. Addresses are whole pages. */
 
 GuestVtdDescriptor guest_qi_context_global(void);

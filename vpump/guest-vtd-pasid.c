@@ -43,6 +43,8 @@ enum {
     DIRECTORY_ENTRIES = 128,
     PASIDS_PER_TABLE = 64,
     PASID_ENTRY_BYTES = 8 * PASID_ENTRY_WORDS,
+    /* Times that a PASID is drained while the queue overflows. */
+    DRAIN_TURNS = 16,
 };
 
 G_STATIC_ASSERT(GUEST_VTD_PASIDS_MAX < DIRECTORY_ENTRIES * PASIDS_PER_TABLE);
@@ -288,9 +290,15 @@ static void remove_pasid(GuestVtdFunction *function, uint64_t *entry,
                     false);
 }
 
+static bool prq_overflowed(GuestVtd *guest)
+{
+    return FIELD_GET(guest_vtd_read32(guest, DMAR_PRS), DMAR_PRS, PRO);
+}
+
 /*
  * 7.10: nothing of the PASID is in the unit, the device or the queue then. The
- * thread would empty the queue, but is gone.
+ * thread would empty the queue, but is gone. As in Linux, once more if the
+ * queue overflowed; but not for ever.
  */
 static void drain_pasid(GuestVtdFunction *function, uint32_t pasid)
 {
@@ -301,9 +309,18 @@ static void drain_pasid(GuestVtdFunction *function, uint32_t pasid)
     };
 
     guest_prq_serve(function->guest);
-    guest_qi_submit(function->guest, descriptors, G_N_ELEMENTS(descriptors),
-                    true);
-    guest_prq_serve(function->guest);
+    for (int turn = 0; turn < DRAIN_TURNS; turn++) {
+        bool overflowed;
+
+        guest_qi_submit(function->guest, descriptors,
+                        G_N_ELEMENTS(descriptors), true);
+        overflowed = prq_overflowed(function->guest);
+        guest_prq_serve(function->guest);
+        if (!overflowed) {
+            return;
+        }
+    }
+    guest_qi_count_error(function->guest);
 }
 
 static void clear_context(GuestVtdFunction *function)

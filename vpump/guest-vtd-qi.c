@@ -299,6 +299,13 @@ bool guest_qi_submit(GuestVtd *guest, const GuestVtdDescriptor *descriptors,
     return good;
 }
 
+void guest_qi_count_error(GuestVtd *guest)
+{
+    lock_acquire(&guest->qi.lock);
+    counter_add(&guest->qi.errors, 1);
+    lock_release(&guest->qi.lock);
+}
+
 /* ---- Life cycle ---- */
 
 /* A queue that is switched off has to be empty. */

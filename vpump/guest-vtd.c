@@ -361,9 +361,7 @@ void guest_vtd_stop(GuestVtd *guest)
         error_report("guest of '%s': %s", viommu_get_id(guest->viommu),
                      error->message);
         g_error_free(error);
-        lock_acquire(&guest->qi.lock);
-        counter_add(&guest->qi.errors, 1);
-        lock_release(&guest->qi.lock);
+        guest_qi_count_error(guest);
     }
 }
 

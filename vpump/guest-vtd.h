@@ -84,7 +84,7 @@ typedef struct GuestVtdConfig {
  * @overflows: times that PRS.PRO was found set
  * @faults: fault records; 0 in a good run
  * @queue_errors: descriptors that the unit did not take, or not in ten seconds;
- *                and 1 if it could not be disabled; 0 in a good run
+ *                and what could not be drained or disabled; 0 in a good run
  * @damaged: frames that a device wrote to after their translation was
  *           invalidated, and PTEs changed while not present; 0 in a good run
  * @mapped, @taken: pages that came in, and that went out

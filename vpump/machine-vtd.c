@@ -165,6 +165,8 @@ static void vtd_add_sample(const MachineViommu *part, RunSample *sample)
     GuestVtdCounts guest =
         self->guest ? guest_vtd_get_counts(self->guest) : (GuestVtdCounts){ 0 };
 
+    /* Whatever devices there are: it has a row of its own in any case. */
+    sample->kinds |= RUN_PAGES;
     sample->gerrors = guest.faults + guest.queue_errors;
     sample->pages.guest_overflows = guest.overflows;
     sample->pages.guest_bad = guest.bad;

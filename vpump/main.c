@@ -59,8 +59,8 @@ static bool is_settled(void *opaque)
     if (pending > 0 && !run->said_so &&
         aio_clock_ns() - run->drain_ns > PATIENCE_NS) {
         run->said_so = true;
-        info_report("waiting for %" PRIu64 " events or page requests to be "
-                    "accounted for", pending);
+        info_report("waiting for %" PRIu64 " events, page requests or "
+                    "operations to be accounted for", pending);
     }
     return pending == 0;
 }

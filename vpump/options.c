@@ -130,8 +130,9 @@ static OptionsResult apply_load(Parse *parse, const char *argument)
     }
     ret = property_parse_number(argument, &load);
     if (ret == -EINVAL || (ret == 0 && load < 0)) {
-        return fail(parse, "Parameter 'load' expects a number of events per "
-                           "second, or 'max'");
+        return fail(parse, "Parameter 'load' expects a number of events, "
+                           "groups of page requests or operations per second, "
+                           "or 'max'");
     }
     if (ret < 0 || load > LOAD_LIMIT) {
         g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
@@ -177,7 +178,8 @@ static const Option options[] = {
     { "device", "DRIVER,id=ID[,PROPERTY=VALUE]..., or help", apply_device },
     { "name", "NAME[,process=NAME]", apply_name },
     { "duration", "SECONDS, 0 until interrupted", apply_duration },
-    { "load", "EVENTS_PER_SECOND, or max", apply_load },
+    { "load", "events, groups of page requests or operations "
+              "per second, or max", apply_load },
     { "report", "FILE, or - for stdout", apply_report },
     { "quiet", NULL, apply_quiet },
     { "version", NULL, apply_version },

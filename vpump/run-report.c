@@ -109,8 +109,8 @@ void run_report_line(GString *text, int id_width, const char *id,
         id_width, id_width, id,
         format_column(events, now->pump.delivered - before->pump.delivered,
                       seconds).text,
-        format_column(events, now->pump.reads - before->pump.reads,
-                      seconds).text,
+        format_column(now->kinds & (RUN_EVENTS | RUN_PAGES),
+                      now->pump.reads - before->pump.reads, seconds).text,
         format_column(events, now->pump.lost - before->pump.lost,
                       seconds).text,
         format_column(now->kinds & RUN_PAGES,
@@ -178,22 +178,23 @@ static void append_pages_row(GString *text, int id_width,
 
     g_string_append_printf(
         text, "%-*s %12" PRIu64 " %12" PRIu64 " %10" PRIu64 " %10" PRIu64
-        " %10s %10" PRIu64 " %9" PRIu64,
+        " %10s %10" PRIu64 " %10" PRIu64 " %9" PRIu64,
         id_width, result->id, pages->raised, pages->pump.answered,
         pages->pump.invalid, pages->pump.retried,
         format_count(sample->kinds & RUN_OPERATIONS,
                      sample->operations.verified).text,
-        pages->pump.interrupts, pages->pump.overflows);
+        sample->pump.reads, pages->pump.interrupts, pages->pump.overflows);
     append_quantiles(text, &result->latencies->roundtrip);
 }
 
 static void append_pages_heading(GString *text, int id_width)
 {
     g_string_append_printf(text,
-                           "%-*s %12s %12s %10s %10s %10s %10s %9s %6s %6s "
-                           "%6s %6s\n",
+                           "%-*s %12s %12s %10s %10s %10s %10s %10s %9s %6s "
+                           "%6s %6s %6s\n",
                            id_width, "vIOMMU", "requests", "answered",
-                           "invalid", "retried", "verified", "interrupts",
+                           "invalid", "retried", "verified", "reads",
+                           "interrupts",
                            "overflows", "p50", "p99", "p999", "max");
 }
 

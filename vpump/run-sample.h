@@ -100,7 +100,8 @@ typedef struct RunSample {
  * run_sample_pending() - how much is still under way
  *
  * Events that are not accounted for, and delivered records that were not read;
- * groups that were not responded to, operations that were not completed.
+ * groups that were not responded to, or operations that were not completed,
+ * whichever are more, as an operation may wait for a group. 0 if nothing is.
  */
 uint64_t run_sample_pending(const RunSample *sample);
 

@@ -363,12 +363,6 @@ static bool check_config(const SvaAccelConfig *config, GError **error)
                     config->depth, SVA_ACCEL_DEPTH_MAX);
         return false;
     }
-    if (config->credits < SVA_ACCEL_GROUP_PAGES) {
-        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                    "%u credits are not enough, an operation may need %u",
-                    config->credits, SVA_ACCEL_GROUP_PAGES);
-        return false;
-    }
     return true;
 }
 

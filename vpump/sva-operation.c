@@ -94,8 +94,12 @@ static SvaOutcome do_part(SvaAccel *accel, SvaOperation *operation)
     return SVA_OUTCOME_DONE;
 }
 
-/* One page in the group, once, whatever it is wanted for. */
-static void add_page(SvaOperation *operation, uint64_t page, uint32_t perm)
+/*
+ * One page in the group, once, whatever it is wanted for. Those that there are
+ * no credits for are asked for when these have come.
+ */
+static void add_page(SvaAccel *accel, SvaOperation *operation, uint64_t page,
+                     uint32_t perm)
 {
     SvaGroup *group = &operation->group;
 
@@ -105,7 +109,10 @@ static void add_page(SvaOperation *operation, uint64_t page, uint32_t perm)
             return;
         }
     }
-    operation->pages[group->count++] = (Pgfault){ .addr = page, .perm = perm };
+    if (group->count < MIN(accel->config.credits, SVA_ACCEL_GROUP_PAGES)) {
+        operation->pages[group->count++] =
+            (Pgfault){ .addr = page, .perm = perm };
+    }
 }
 
 /* Those of the rest of one buffer that are missing. */
@@ -120,14 +127,17 @@ static void add_missing(SvaAccel *accel, SvaOperation *operation, uint64_t addr,
         uint64_t gpa;
 
         if (!translate(accel, operation, addr, perm, &gpa)) {
-            add_page(operation, addr - addr % PAGE_BYTES, perm);
+            add_page(accel, operation, addr - addr % PAGE_BYTES, perm);
         }
         addr += part;
         left -= part;
     }
 }
 
-/* All that the rest needs, so that it takes one round trip if all goes well. */
+/*
+ * All that the rest needs, so that it takes one round trip if all goes well; or
+ * as much of it as the device has credits for.
+ */
 static void fill_group(SvaAccel *accel, SvaOperation *operation)
 {
     operation->group.pasid = operation->pasid;

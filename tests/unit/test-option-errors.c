@@ -47,7 +47,8 @@ static const struct {
     { { { "disk.img" } }, "disk.img: unexpected argument" OPTION_HINT },
     { { { "" } }, ": unexpected argument" OPTION_HINT },
     { { { "-load" } },
-      "-load: requires an argument: EVENTS_PER_SECOND, or max" },
+      "-load: requires an argument: events, groups of page requests or "
+      "operations per second, or max" },
     { { { "-quiet", "--device" } },
       "--device: requires an argument: DRIVER,id=ID[,PROPERTY=VALUE]..., or "
       "help" },
@@ -222,9 +223,9 @@ static const struct {
     { { { HOST, "-device", S,
           "-device", "emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=7",
           "-device", "emulated-pci,id=d1,viommu=s0,iommufd=h0,sid=7" } },
-      "-device emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=7: Property "
+      "-device emulated-pci,id=d1,viommu=s0,iommufd=h0,sid=7: Property "
       "'emulated-pci.sid' doesn't take value '7'\n"
-      "'d1' behind the same arm-smmuv3 has it" },
+      "'d0' behind the same arm-smmuv3 has it" },
     { { { HOST, "-device",
           "emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=65536" } },
       "-device emulated-pci,id=d0,viommu=s0,iommufd=h0,sid=65536: sid "
@@ -295,9 +296,9 @@ static const struct {
       "-device sva-device,id=a,viommu=v0,iommufd=h0: Property "
       "'sva-device.iommufd' not found\n"
       "accepted: credits, id, pasids, queue-depth, sid, viommu" },
-    { { { "-device", "sva-device,id=a,viommu=v0,credits=3" } },
-      "-device sva-device,id=a,viommu=v0,credits=3: credits value must be in "
-      "range [4, 2048]" },
+    { { { "-device", "sva-device,id=a,viommu=v0,credits=0" } },
+      "-device sva-device,id=a,viommu=v0,credits=0: credits value must be in "
+      "range [1, 2048]" },
     { { { "-device", "sva-device,id=a,viommu=v0,queue-depth=513" } },
       "-device sva-device,id=a,viommu=v0,queue-depth=513: queue-depth value "
       "must be in range [1, 512]" },
@@ -309,11 +310,17 @@ static const struct {
       "-device sva-device,id=a,viommu=v0,pasids=8: Property "
       "'sva-device.pasids' doesn't take value '8'\n"
       "'v0' has pasid-bits=3, for 7 PASIDs" },
+    { { { "-device", V ",pasid-bits=1", "-device",
+          "sva-device,id=a,viommu=v0,pasids=2" } },
+      "-device sva-device,id=a,viommu=v0,pasids=2: Property "
+      "'sva-device.pasids' doesn't take value '2'\n"
+      "'v0' has pasid-bits=1, for 1 PASID" },
     { { { HOST, "-device", V,
           "-device", "sva-device,id=a,viommu=v0,sid=9",
           "-device", "emulated-pci,id=d0,viommu=v0,iommufd=h0,sid=9" } },
-      "-device sva-device,id=a,viommu=v0,sid=9: Property 'sva-device.sid' "
-      "doesn't take value '9'\n'd0' behind the same intel-iommu has it" },
+      "-device emulated-pci,id=d0,viommu=v0,iommufd=h0,sid=9: Property "
+      "'emulated-pci.sid' doesn't take value '9'\n"
+      "'a' behind the same intel-iommu has it" },
     /* settings */
     { { { "-duration", "x" } },
       "-duration x: Parameter 'duration' expects a number of seconds, 0 "
@@ -334,11 +341,11 @@ static const struct {
       "-duration 1000000001: Value '1000000001' is too large for parameter "
       "'duration'\nduration takes at most 1000000000" },
     { { { "-load", "fast" } },
-      "-load fast: Parameter 'load' expects a number of events per second, "
-      "or 'max'" },
+      "-load fast: Parameter 'load' expects a number of events, groups "
+      "of page requests or operations per second, or 'max'" },
     { { { "-load", "-5" } },
-      "-load -5: Parameter 'load' expects a number of events per second, "
-      "or 'max'" },
+      "-load -5: Parameter 'load' expects a number of events, groups "
+      "of page requests or operations per second, or 'max'" },
     { { { "-load", "1000000001" } },
       "-load 1000000001: Value '1000000001' is too large for parameter "
       "'load'\nload takes at most 1000000000, or 'max'" },

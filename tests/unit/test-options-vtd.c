@@ -65,8 +65,20 @@ static void test_properties(void)
         g_assert_cmpint(got->pt, ==, want->pt);
         g_assert_cmpint(got->fs1gp, ==, want->fs1gp);
         g_assert_cmpuint(got->pasid_bits, ==, want->pasid_bits);
-        g_assert_cmpuint(config->warnings->len, ==, 0);
+        g_assert_cmpuint(config->warnings->len, ==, want->svm ? 0 : 1);
     }
+}
+
+static void test_without_svm_it_is_useless(void)
+{
+    Words words = { { "-device", V ",svm=off" } };
+    g_autoptr(Config) config = words_parse_good(&words);
+
+    g_assert_cmpuint(config->warnings->len, ==, 1);
+    g_assert_cmpstr(config->warnings->pdata[0], ==,
+                    "-device " V ",svm=off: no device can be behind it\n"
+                    "devices behind an intel-iommu ask for pages, which needs "
+                    "svm=on");
 }
 
 /* Whichever comes last on the command line. */
@@ -108,8 +120,8 @@ static void test_sva_device(void)
         unsigned queue_depth;
     } cases[] = {
         { "sva-device,id=a,viommu=v0", 4, 64, 32 },
-        { "sva-device,id=a,viommu=v0,pasids=1,credits=4,queue-depth=1",
-          1, 4, 1 },
+        { "sva-device,id=a,viommu=v0,pasids=1,credits=1,queue-depth=1",
+          1, 1, 1 },
         { "sva-device,queue-depth=512,credits=2048,pasids=64,viommu=v0,id=a",
           64, 2048, 512 },
     };
@@ -156,6 +168,8 @@ int main(int argc, char **argv)
     g_test_add_func("/options-vtd/defaults-can-run-svm",
                     test_defaults_can_run_svm);
     g_test_add_func("/options-vtd/properties", test_properties);
+    g_test_add_func("/options-vtd/without-svm-it-is-useless",
+                    test_without_svm_it_is_useless);
     g_test_add_func("/options-vtd/newer-name-wins-with-a-warning",
                     test_newer_name_wins_with_a_warning);
     g_test_add_func("/options-vtd/sva-device", test_sva_device);

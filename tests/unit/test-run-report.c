@@ -78,10 +78,10 @@ static void test_line_of_page_requests(void)
         const char *line;
     } cases[] = {
         { RUN_PAGES,
-          "vtd0          -       -       -        480       -      60   50%"
+          "vtd0          -      25       -        480       -      60   50%"
           "    50ns  5.00us\n" },
         { RUN_PAGES | RUN_OPERATIONS,
-          "vtd0          -       -       -        480   1.20k      60   50%"
+          "vtd0          -      25       -        480   1.20k      60   50%"
           "    50ns  5.00us\n" },
         { 0,
           "vtd0          -       -       -          -       -      60    0%"
@@ -98,6 +98,7 @@ static void test_line_of_page_requests(void)
                 .raised = 500, .answered = 480, .interrupts = 60,
                 .queue_used = 128, .queue_size = 256,
             },
+            .pump.reads = 25,
             .operations.completed = 1200,
         };
 
@@ -258,6 +259,7 @@ static void test_table_of_page_requests(void)
     g_autofree RunLatencies *both = g_new0(RunLatencies, 1);
     RunSample sample = {
         .kinds = RUN_PAGES | RUN_OPERATIONS,
+        .pump.reads = 25,
         .pages = {
             .raised = 500,
             .pump = {
@@ -276,9 +278,9 @@ static void test_table_of_page_requests(void)
         text->str, ==,
         "\n10.0 s\n"
         "vIOMMU     requests     answered    invalid    retried   verified "
-        "interrupts overflows    p50    p99   p999    max\n"
+        "     reads interrupts overflows    p50    p99   p999    max\n"
         "v0              500          480         15          5         69 "
-        "        60         2      -      -      -      -\n");
+        "        25         60         2      -      -      -      -\n");
 }
 
 int main(int argc, char **argv)

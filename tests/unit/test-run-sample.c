@@ -170,6 +170,24 @@ static void test_open_group_is_pending(void)
     g_assert_cmpstr(explanation, ==, "1 groups open");
 }
 
+/* A group that an operation waits for: once, though three sums lack it. */
+static void test_pending_counts_once(void)
+{
+    RunSample sample = good_pages();
+
+    sample.operations.begun++;
+    g_assert_cmpuint(run_sample_pending(&sample), ==, 1);
+    sample.pages.raised++;
+    g_assert_cmpuint(run_sample_pending(&sample), ==, 1);
+    sample.pages.pump.raised++;
+    sample.pages.pump.open++;
+    g_assert_cmpuint(run_sample_pending(&sample), ==, 1);
+    sample.pages.raised += 2;
+    g_assert_cmpuint(run_sample_pending(&sample), ==, 3);
+    sample.generated += 4;
+    g_assert_cmpuint(run_sample_pending(&sample), ==, 7);
+}
+
 /* Stopping: what had been wrong before is said elsewhere. */
 static void test_stop_is_judged(void)
 {
@@ -239,6 +257,8 @@ int main(int argc, char **argv)
                     test_page_requests_balance);
     g_test_add_func("/run-sample/open-group-is-pending",
                     test_open_group_is_pending);
+    g_test_add_func("/run-sample/pending-counts-once",
+                    test_pending_counts_once);
     g_test_add_func("/run-sample/stop-is-judged", test_stop_is_judged);
     g_test_add_func("/run-sample/bad-operation-settles-unbalanced",
                     test_bad_operation_settles_unbalanced);

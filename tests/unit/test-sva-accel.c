@@ -339,7 +339,8 @@ static void test_what_is_refused(void)
         { 1, 16, 0, "queue-depth 0 is out of range, 1 to 512 are accepted" },
         { 1, 16, 513, "queue-depth 513 is out of range, 1 to 512 are "
                       "accepted" },
-        { 1, 3, 8, "3 credits are not enough, an operation may need 4" },
+        { 1, 0, 8, "device 'a': 0 credits are out of range, 1 to 16384 are "
+                    "accepted" },
         { 0x0290, 16, 8, NULL },            /* there is one already */
         { 0x10000, 16, 8, NULL },
     };
