@@ -138,7 +138,7 @@ void machine_check_empty(const Machine *machine, GPtrArray *problems)
         EmulStats stats = emul_get_stats(part->host);
 
         check_none(part, stats.objects, "objects left", problems);
-        check_none(part, stats.busy, "objects that were in use when they should go",
+        check_none(part, stats.busy, "times refused to destroy an object",
                    problems);
         check_none(part, emul_get_page_stats(part->host).open, "groups open",
                    problems);

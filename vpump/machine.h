@@ -25,8 +25,8 @@ typedef struct Machine Machine;
 Machine *machine_new(const Config *config, GError **error);
 
 /**
- * machine_take_apart() - guests stop and disable, devices are unplugged, vIOMMUs
- * freed
+ * machine_take_apart() - guests stop and disable, devices are unplugged,
+ * vIOMMUs freed
  * @problems: what did not go as it should is added, as strings; NULL to not
  *            look
  *

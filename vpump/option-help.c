@@ -51,8 +51,8 @@ static const char program_help[] =
 "are delivered + discarded + lost, the guest found each delivered record once\n"
 "and intact, and it has noticed that events were lost, if any were; groups of\n"
 "page requests are answered + invalid + retried, each exactly once, and none\n"
-"is open; and the guest's memory holds what the devices' operations should\n"
-"have left there.\n";
+"is open; the guest's memory holds what the devices' operations should have\n"
+"left there; and guests stop and devices go without an error.\n";
 
 char *option_help_program(void)
 {

@@ -129,7 +129,8 @@ static void test_runs_balance(void)
         /* The smallest SVA device; pages of one PASID's. */
         { { VTD, SVA("id=a,credits=1,queue-depth=1,pasids=1"), "-load",
             "max" } },
-        { { VTD, SVA("id=a,credits=1"), SVA("id=b,credits=3"), "-load", "max" } },
+        { { VTD, SVA("id=a,credits=1"), SVA("id=b,credits=3"), "-load",
+            "max" } },
         { { "-device", "intel-iommu,id=v,pasid-bits=1,caching-mode=off",
             SVA("id=a,pasids=1,credits=2048,queue-depth=512"), "-load",
             "max" } },
