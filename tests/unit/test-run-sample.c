@@ -131,7 +131,8 @@ static void test_page_requests_balance(void)
         { PAGES(refused), 3, true, "3 groups refused by the host" },
         { PAGES(pump.stray), 1, true,
           "481 answers of the guest's counted by the vIOMMU, but 480 by the "
-          "guest (difference +1); 1 answers of the guest's to groups that were not open" },
+          "guest (difference +1); 1 answers of the guest's to groups that "
+          "were not open" },
         { PAGES(guest_bad), 1, true, "1 page requests damaged" },
         { PAGES(guest_overflows), -1, true,
           "1 page request overflows shown to the guest, but 0 seen by it" },
