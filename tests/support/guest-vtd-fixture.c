@@ -76,6 +76,25 @@ void guest_vtd_fixture_make(GuestVtdFixture *f)
     }
 }
 
+typedef struct NewOps {
+    Viommu *viommu;
+    const ViommuOps *ops;
+} NewOps;
+
+static void set_ops_bh(void *opaque)
+{
+    const NewOps *new = opaque;
+
+    new->viommu->ops = new->ops;
+}
+
+void guest_vtd_fixture_set_ops(GuestVtdFixture *f, const ViommuOps *ops)
+{
+    NewOps new = { f->viommu, ops };
+
+    aio_wait_bh_oneshot(f->viommu->config.ctx, set_ops_bh, &new);
+}
+
 void guest_vtd_fixture_start(GuestVtdFixture *f)
 {
     GError *error = NULL;

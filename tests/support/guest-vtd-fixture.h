@@ -14,6 +14,7 @@
 
 #include "base/lock.h"
 #include "host/emul.h"
+#include "hw/iommu/viommu-internal.h"
 #include "iothread/iothread.h"
 
 enum { GUEST_VTD_FIXTURE_DEVICES = 4 };
@@ -55,6 +56,9 @@ typedef struct GuestVtdFixture {
 /* Everything but the guest, and then the guest. */
 void guest_vtd_fixture_make(GuestVtdFixture *f);
 void guest_vtd_fixture_start(GuestVtdFixture *f);
+
+/* Another ops table for the vIOMMU: on its home thread, which uses it too. */
+void guest_vtd_fixture_set_ops(GuestVtdFixture *f, const ViommuOps *ops);
 
 /* Both. */
 void guest_vtd_fixture_set_up(GuestVtdFixture *f);

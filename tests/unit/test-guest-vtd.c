@@ -64,12 +64,12 @@ static void trace_begin(GuestVtdFixture *f, ViommuOps *ops)
     *ops = *real_ops;
     ops->mmio_read = trace_read;
     ops->mmio_write = trace_write;
-    f->viommu->ops = ops;
+    guest_vtd_fixture_set_ops(f, ops);
 }
 
 static void trace_end(GuestVtdFixture *f, const Access *expected, size_t count)
 {
-    f->viommu->ops = real_ops;
+    guest_vtd_fixture_set_ops(f, real_ops);
     for (size_t i = 0; i < MIN(trace->len, count); i++) {
         const Access *access = &g_array_index(trace, Access, i);
 
@@ -395,11 +395,11 @@ static void test_what_is_owed_for_a_page(void)
     real_ops = f.viommu->ops;
     ops = *real_ops;
     ops.mmio_write = watch_write;
-    f.viommu->ops = &ops;
+    guest_vtd_fixture_set_ops(&f, &ops);
     watched = f.guest;
     last_tail = f.guest->qi.tail * 32;
     g_assert_cmpuint(guest_address_space_take(space, &prng, 64), ==, 1);
-    f.viommu->ops = real_ops;
+    guest_vtd_fixture_set_ops(&f, real_ops);
     g_assert_cmpuint(submission.count, ==, 3);
     /* 6.5.2.7, type 6, page in PASID; 6.5.2.9, type 8; 6.5.2.8, wait */
     word = submission.descriptors[0].word;

@@ -246,7 +246,7 @@ static void test_wrong_translation_is_found(void)
     real_ops = f.viommu->ops;
     ops = *real_ops;
     ops.translate = wrong_translate;
-    f.viommu->ops = &ops;
+    guest_vtd_fixture_set_ops(&f, &ops);
     guest_vtd_fixture_start(&f);
     load = start_load(&f, 0, WORKLOAD_SVA_RATE_MAX);
     wait_ended(load, 500);
