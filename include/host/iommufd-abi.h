@@ -20,10 +20,14 @@
 
 #define IOMMU_DESTROY           _IO(IOMMUFD_TYPE, 0x80)
 #define IOMMU_IOAS_ALLOC        _IO(IOMMUFD_TYPE, 0x81)
+#define IOMMU_IOAS_IOVA_RANGES  _IO(IOMMUFD_TYPE, 0x84)
+#define IOMMU_IOAS_MAP          _IO(IOMMUFD_TYPE, 0x85)
+#define IOMMU_IOAS_UNMAP        _IO(IOMMUFD_TYPE, 0x86)
 #define IOMMU_HWPT_ALLOC        _IO(IOMMUFD_TYPE, 0x89)
 #define IOMMU_GET_HW_INFO       _IO(IOMMUFD_TYPE, 0x8a)
 #define IOMMU_HWPT_INVALIDATE   _IO(IOMMUFD_TYPE, 0x8d)
 #define IOMMU_FAULT_QUEUE_ALLOC _IO(IOMMUFD_TYPE, 0x8e)
+#define IOMMU_IOAS_MAP_FILE     _IO(IOMMUFD_TYPE, 0x8f)
 #define IOMMU_VIOMMU_ALLOC      _IO(IOMMUFD_TYPE, 0x90)
 #define IOMMU_VDEVICE_ALLOC     _IO(IOMMUFD_TYPE, 0x91)
 #define IOMMU_VEVENTQ_ALLOC     _IO(IOMMUFD_TYPE, 0x93)
@@ -52,6 +56,69 @@ struct iommu_ioas_alloc {
 ABI_SIZE(struct iommu_ioas_alloc, 12);
 ABI_OFFSET(struct iommu_ioas_alloc, flags, 4);
 ABI_OFFSET(struct iommu_ioas_alloc, out_ioas_id, 8);
+
+/* IOMMU_IOAS_IOVA_RANGES */
+struct iommu_iova_range {
+    uint64_t start;
+    uint64_t last;
+};
+ABI_SIZE(struct iommu_iova_range, 16);
+
+struct iommu_ioas_iova_ranges {
+    uint32_t size;
+    uint32_t ioas_id;
+    uint32_t num_iovas;         /* in: room; out: how many there are */
+    uint32_t __reserved;
+    uint64_t allowed_iovas;     /* struct iommu_iova_range */
+    uint64_t out_iova_alignment;
+};
+ABI_SIZE(struct iommu_ioas_iova_ranges, 32);
+ABI_OFFSET(struct iommu_ioas_iova_ranges, allowed_iovas, 16);
+
+enum iommufd_ioas_map_flags {
+    IOMMU_IOAS_MAP_FIXED_IOVA = 1 << 0,
+    IOMMU_IOAS_MAP_WRITEABLE = 1 << 1,
+    IOMMU_IOAS_MAP_READABLE = 1 << 2,
+};
+
+/* IOMMU_IOAS_MAP */
+struct iommu_ioas_map {
+    uint32_t size;
+    uint32_t flags;             /* enum iommufd_ioas_map_flags */
+    uint32_t ioas_id;
+    uint32_t __reserved;
+    uint64_t user_va;
+    uint64_t length;
+    uint64_t iova;              /* in or out */
+};
+ABI_SIZE(struct iommu_ioas_map, 40);
+ABI_OFFSET(struct iommu_ioas_map, user_va, 16);
+ABI_OFFSET(struct iommu_ioas_map, iova, 32);
+
+/* IOMMU_IOAS_MAP_FILE */
+struct iommu_ioas_map_file {
+    uint32_t size;
+    uint32_t flags;             /* enum iommufd_ioas_map_flags */
+    uint32_t ioas_id;
+    int32_t fd;                 /* a memfd */
+    uint64_t start;             /* offset in it */
+    uint64_t length;
+    uint64_t iova;              /* in or out */
+};
+ABI_SIZE(struct iommu_ioas_map_file, 40);
+ABI_OFFSET(struct iommu_ioas_map_file, start, 16);
+ABI_OFFSET(struct iommu_ioas_map_file, iova, 32);
+
+/* IOMMU_IOAS_UNMAP */
+struct iommu_ioas_unmap {
+    uint32_t size;
+    uint32_t ioas_id;
+    uint64_t iova;
+    uint64_t length;            /* out: how much was mapped; UINT64_MAX: all */
+};
+ABI_SIZE(struct iommu_ioas_unmap, 24);
+ABI_OFFSET(struct iommu_ioas_unmap, iova, 8);
+ABI_OFFSET(struct iommu_ioas_unmap, length, 16);
 
 enum iommufd_hwpt_alloc_flags {
     IOMMU_HWPT_ALLOC_NEST_PARENT = 1 << 0,
