@@ -7,7 +7,7 @@
  * host's lock and then, under the queue's, to answer what has its handle. A
  * device that saw the old route has the queue's lock: it comes before that.
  */
-#include "emul-internal.h"
+#include "emul-driver.h"
 
 #include <errno.h>
 
@@ -81,9 +81,8 @@ void emul_fault_attach_locked(EmulHost *host, const EmulDevice *device,
     uint64_t word = 0;
 
     if (pt && pt->fault) {
-        /* The SMMUv3's guest has the table of PASIDs, VT-d's has not. */
         bool any = pasid == 0 && pt->obj.type == EMUL_NESTED &&
-                   device->iommu == EMUL_IOMMU_SMMUV3;
+                   device->driver->user_pasid_table;
 
         word = EMUL_FAULT_ROUTE(pt->fault->queue->index, attachment->handle,
                                 any);

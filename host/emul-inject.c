@@ -75,34 +75,44 @@ void emul_set_read_limit(HostIommu *base, size_t count)
  * The route is read without a lock and believed under the queue's: until it is
  * released, no one else can tell that the route has changed since.
  */
-EmulReport emul_report_event(HostIommu *base, uint32_t dev_id,
-                             const uint64_t event[4])
+EmulReport emul_report_routed(EmulHost *host, uint32_t dev_id, void *event,
+                              size_t size, EmulSetSidFunc *set_sid)
 {
-    EmulHost *host = emul_host(base);
-    uint64_t own[4] = { event[0], event[1], event[2], event[3] };
     EmulReport report;
     EmulQueue *queue;
     uint64_t route;
 
-    if (!emul_smmuv3_forwards(event)) {
-        return EMUL_REPORT_REFUSED;
-    }
     for (;;) {
         route = emul_slots_load(&host->routes, dev_id);
         if (route == 0) {
             return EMUL_REPORT_REFUSED;
         }
-        own[0] = emul_smmuv3_set_sid(event[0], EMUL_ROUTE_VSID(route));
+        set_sid(event, EMUL_ROUTE_VSID(route));
         queue = emul_host_queue(host, EMUL_ROUTE_QUEUE(route));
         lock_acquire(&queue->lock);
         if (emul_slots_load(&host->routes, dev_id) == route) {
-            report = emul_queue_report_locked(queue, own);
+            report = emul_queue_report_locked(queue, event, size);
             lock_release(&queue->lock);
             return report;
         }
         /* Moved on meanwhile: look again. */
         lock_release(&queue->lock);
     }
+}
+
+EmulReport emul_report_event(HostIommu *base, uint32_t dev_id,
+                             const uint64_t event[4])
+{
+    struct iommu_vevent_arm_smmuv3 own;
+
+    if (!emul_smmuv3_forwards(event)) {
+        return EMUL_REPORT_REFUSED;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(own.evt); i++) {
+        own.evt[i] = GUINT64_TO_LE(event[i]);
+    }
+    return emul_report_routed(emul_host(base), dev_id, &own, sizeof(own),
+                              emul_smmuv3_set_sid);
 }
 
 EmulStats emul_get_stats(HostIommu *base)

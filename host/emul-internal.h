@@ -13,9 +13,8 @@
 #ifndef HOST_EMUL_INTERNAL_H
 #define HOST_EMUL_INTERNAL_H
 
-#include "base/lock.h"
-#include "host/emul.h"
-#include "host/iommufd-abi.h"
+#include "emul-queue.h"
+#include "host/mock-abi.h"
 #include "host/vfio-abi.h"
 
 #include <limits.h>
@@ -51,206 +50,6 @@ uint64_t emul_slots_take(EmulSlots *slots, uint32_t index);
 
 void emul_slots_free(EmulSlots *slots);
 
-/* ---- emul-queue.c: the events of one vEVENTQ ---- */
-
-/* An event as read() gives it. */
-typedef struct EmulRecord {
-    struct iommufd_vevent_header header;
-    struct iommu_vevent_arm_smmuv3 event;
-} EmulRecord;
-
-_Static_assert(sizeof(EmulRecord) == 40, "a record must have no padding");
-
-typedef struct EmulRing {
-    EmulRecord *records;        /* NULL while the queue is not in use */
-    uint32_t depth;
-    uint32_t head;              /* the oldest record */
-    uint32_t used;
-} EmulRing;
-
-typedef struct EmulQueueCounts {
-    uint64_t generated;
-    uint64_t dropped;
-    uint64_t unseen;            /* sequence numbers since the last one read */
-} EmulQueueCounts;
-
-/*
- * Queues are type-stable: one that is destroyed goes back to the pool, never to
- * malloc(), so whoever found it without a lock may always take its lock, and
- * then finds out whether it still is what he looked for. The pipe holds a byte
- * exactly while a reader would get something.
- */
-typedef struct EmulQueue {
-    Lock lock;
-    EmulRing ring;              /* [lock] */
-    EmulQueueCounts counts;     /* [lock]; two of them survive reuse */
-    int fd;                     /* [lock] read end; -1 once closed */
-    int write_fd;               /* [lock] the other end of the pipe */
-    uint32_t next_sequence;     /* [lock] */
-    bool lost_tail;             /* [lock] the last event generated was lost */
-    unsigned reading;           /* [lock] reads between two chunks */
-    uint64_t generation;        /* [lock] counts the lives of this queue */
-    uint32_t index;             /* [const] in the pool, from 1 */
-    struct EmulQueue *next_free;    /* [EmulHost::lock] */
-} EmulQueue;
-
-EmulQueue *emul_queue_new(uint32_t index);
-
-/**
- * emul_queue_start() - begin a life: an empty ring and a pipe
- * @fd: out: the read end, for the user
- *
- * Return: 0 or -errno, with nothing left behind.
- */
-int emul_queue_start(EmulQueue *queue, uint32_t depth, uint32_t first_sequence,
-                     int *fd, uint64_t *generation);
-
-/**
- * emul_queue_stop() - end a life, unless somebody holds the file
- *
- * Return: 0; -EBUSY if the fd is open, a read is under way or any other
- * reference to the file is left (a thread in poll(), a dup()); -ENOENT if life
- * @generation is over.
- */
-int emul_queue_stop(EmulQueue *queue, uint64_t generation);
-
-/* End a life of which the user never learnt, and close its fd. */
-void emul_queue_abandon(EmulQueue *queue);
-
-/* The user closes @fd: the file may live on, the number may not be used. */
-void emul_queue_forget_fd(EmulQueue *queue, int fd);
-
-/* Return: bytes read, 0 if empty, or -errno; as the kernel's read(). */
-ssize_t emul_queue_read(EmulQueue *queue, int fd, void *buf, size_t count);
-
-EmulReport emul_queue_report_locked(EmulQueue *queue,
-                                    const uint64_t event[4])
-    REQUIRES(&queue->lock);
-
-/* Closes what is left of it, except the user's fd. */
-void emul_queue_free(EmulQueue *queue);
-
-/* ---- emul-cookie.c: the cookies of one fault queue ---- */
-
-typedef struct EmulGroup EmulGroup;
-
-enum { EMUL_COOKIE_LEVELS = 5 };    /* of 64 bits: 2^30 numbers */
-
-/* Protected by the queue's lock. All zero is empty. */
-typedef struct EmulCookies {
-    uint64_t *free[EMUL_COOKIE_LEVELS];     /* bits: there is a free one */
-    EmulGroup **groups;         /* by number; NULL if it is not out */
-    uint32_t size;              /* numbers that the arrays have room for */
-    uint32_t out;
-} EmulCookies;
-
-/* The lowest free number, from 1, now @group's. */
-uint32_t emul_cookies_add(EmulCookies *cookies, EmulGroup *group);
-
-/* Whose number @cookie was, or NULL; it is free again. */
-EmulGroup *emul_cookies_take(EmulCookies *cookies, uint32_t cookie);
-
-/* As new; none may be out. */
-void emul_cookies_reset(EmulCookies *cookies);
-void emul_cookies_free(EmulCookies *cookies);
-
-/* ---- emul-fault-queue.c: the page faults of one fault queue ---- */
-
-typedef struct EmulPage {
-    struct EmulPage *next;
-    struct iommu_hwpt_pgfault record;
-} EmulPage;
-
-struct EmulGroup {
-    EmulGroup *next;            /* in whichever list it is */
-    EmulPage *pages;            /* all but the last, oldest first */
-    EmulPage **tail;            /* where the next of them goes */
-    struct iommu_hwpt_pgfault last;
-    uint32_t num;               /* pages, with the last */
-    uint32_t handle;            /* of the attachment that it came through */
-    uint32_t code;              /* once answered, as is: */
-    bool automatic;
-    uint64_t tag;
-};
-
-typedef struct EmulGroupList {
-    EmulGroup *first;
-    EmulGroup **end;
-} EmulGroupList;
-
-/* What is not in use, and the memory that it is made of. */
-typedef struct EmulGroupPool {
-    EmulGroup *groups;
-    EmulPage *pages;
-    GSList *blocks;
-} EmulGroupPool;
-
-typedef struct EmulFaultFile {
-    int fd;                     /* the user's end; -1 once closed */
-    int peer_fd;                /* the other end of the socket pair */
-    unsigned using;             /* reads and writes under way */
-} EmulFaultFile;
-
-typedef struct EmulFaultCounts {
-    uint64_t pages;
-    uint64_t raised;            /* groups that became complete */
-    uint64_t answered;
-    uint64_t automatic;
-} EmulFaultCounts;
-
-typedef struct EmulAnswerHandler {
-    EmulAnswerFunc *func;       /* or NULL */
-    void *opaque;
-} EmulAnswerHandler;
-
-enum {
-    EMUL_FAULT_BUCKETS = 256,
-    EMUL_HANDLE_ALL = 0,        /* no attachment has this one */
-};
-
-/* Type-stable, as an EmulQueue. */
-typedef struct EmulFaultQueue {
-    Lock lock;
-    EmulFaultFile file;         /* [lock] */
-    EmulGroupList ready;        /* [lock] complete, oldest first, not read */
-    EmulGroup *incomplete[EMUL_FAULT_BUCKETS];  /* [lock] by device and grpid */
-    EmulCookies cookies;        /* [lock] read, not answered */
-    EmulGroupPool pool;         /* [lock] */
-    EmulFaultCounts counts;     /* [lock] survive reuse */
-    bool alive;                 /* [lock] */
-    uint64_t generation;        /* [lock] counts the lives of this queue */
-    uint32_t index;             /* [const] in the host's pool, from 1 */
-    const EmulAnswerHandler *handler;       /* [const] the host's */
-    struct EmulFaultQueue *next_free;       /* [EmulHost::lock] */
-} EmulFaultQueue;
-
-EmulFaultQueue *emul_fault_queue_new(uint32_t index,
-                                     const EmulAnswerHandler *handler);
-
-/* These five as their emul_queue_ namesakes. */
-int emul_fault_queue_start(EmulFaultQueue *queue, int *fd,
-                           uint64_t *generation);
-int emul_fault_queue_stop(EmulFaultQueue *queue, uint64_t generation);
-void emul_fault_queue_abandon(EmulFaultQueue *queue);
-void emul_fault_queue_forget_fd(EmulFaultQueue *queue, int fd);
-void emul_fault_queue_free(EmulFaultQueue *queue);
-
-/* Return: bytes, or -errno; as the kernel's read() and write(). */
-ssize_t emul_fault_queue_read(EmulFaultQueue *queue, int fd, void *buf,
-                              size_t count);
-ssize_t emul_fault_queue_write(EmulFaultQueue *queue, int fd, const void *buf,
-                               size_t count);
-
-/* A page fault through attachment @handle. Return: false if it is not alive. */
-bool emul_fault_queue_raise_locked(EmulFaultQueue *queue, uint32_t handle,
-                                   const EmulPageRequest *request)
-    REQUIRES(&queue->lock);
-
-/* Answer what came through @handle INVALID; nothing more may come. */
-void emul_fault_queue_end_handle(EmulFaultQueue *queue, uint32_t handle);
-
-EmulFaultCounts emul_fault_queue_get_counts(EmulFaultQueue *queue);
-
 /* ---- The host ---- */
 
 typedef enum EmulType {
@@ -263,6 +62,7 @@ typedef enum EmulType {
     EMUL_VEVENTQ,
     EMUL_FAULT,
     EMUL_DEVICE,
+    EMUL_SELFTEST,              /* a mock device's outside: emul-mock.c */
 } EmulType;
 
 /* First member of every object. */
@@ -360,6 +160,7 @@ typedef struct EmulHwpt EmulHwpt;
 typedef struct EmulViommu EmulViommu;
 typedef struct EmulVdevice EmulVdevice;
 typedef struct EmulDevice EmulDevice;
+typedef struct EmulDriver EmulDriver;
 
 typedef struct EmulIoas {
     EmulObject obj;
@@ -386,6 +187,7 @@ struct EmulHwpt {
     EmulIoas *ioas;
     bool nest_parent;
     bool auto_domain;           /* goes with its last attachment */
+    bool dirty;                 /* IOMMU_HWPT_ALLOC_DIRTY_TRACKING */
 };
 
 /* Give @obj the lowest free ID, from 1. */
@@ -429,16 +231,20 @@ void emul_objects_free(EmulHost *host);
 
 /* ---- emul-viommu.c, emul-veventq.c: what a guest's IOMMU is made of ---- */
 
-/* Nested in a vIOMMU (SMMUv3) or in a nest parent (VT-d). */
+/* Nested in a vIOMMU or in a nest parent. */
 typedef struct EmulNested {
     union {
         EmulPt pt;
         EmulObject obj;         /* its first member */
     };
-    EmulViommu *viommu;         /* NULL: VT-d's */
-    EmulHwpt *parent;           /* VT-d: the nest parent */
-    uint64_t ste[2];            /* [const] SMMUv3: host byte order */
-    struct iommu_hwpt_vtd_s1 s1;    /* [const] VT-d */
+    const EmulDriver *driver;   /* [const] whose data it holds: */
+    union {
+        uint64_t ste[2];        /* [const] SMMUv3: host byte order */
+        struct iommu_hwpt_vtd_s1 s1;    /* [const] VT-d */
+        uint32_t iotlb[MOCK_NESTED_DOMAIN_IOTLB_NUM];   /* mock */
+    };
+    EmulViommu *viommu;         /* NULL: directly in */
+    EmulHwpt *parent;           /* the nest parent, else NULL */
 } EmulNested;
 
 typedef struct EmulVeventq {
@@ -451,7 +257,9 @@ typedef struct EmulVeventq {
 
 struct EmulViommu {
     EmulObject obj;
+    const EmulDriver *driver;   /* [const] */
     EmulHwpt *parent;
+    uint64_t mmap_offset;       /* [const] mock: of its pages; 0: none */
     GHashTable *vdevices;       /* by &EmulVdevice::virt_id */
     GSList *veventqs;
 };
@@ -468,14 +276,10 @@ int emul_vdevice_alloc(EmulHost *host, void *arg);
 int emul_veventq_alloc(EmulHost *host, void *arg);
 int emul_invalidate(EmulHost *host, void *arg);
 
-/* IOMMU_HWPT_ALLOC on a vIOMMU. */
-int emul_nested_alloc_locked(EmulHost *host, EmulViommu *viommu,
-                             struct iommu_hwpt_alloc *cmd)
+/* IOMMU_HWPT_ALLOC for @device on @pt, a vIOMMU or a paging HWPT. */
+int emul_nested_alloc_locked(EmulHost *host, const EmulDevice *device,
+                             EmulObject *pt, struct iommu_hwpt_alloc *cmd)
     REQUIRES(&host->lock);
-
-/* IOMMU_HWPT_INVALIDATE on a HWPT of VT-d. */
-int emul_vtd_invalidate(const struct iommu_hwpt_invalidate *cmd,
-                        uint32_t *done);
 
 /* The vIOMMU's queue of @type, or NULL. */
 EmulVeventq *emul_viommu_find_veventq(EmulViommu *viommu, uint32_t type);
@@ -491,7 +295,7 @@ void emul_vdevice_destroy_locked(EmulHost *host, EmulVdevice *vdevice,
 void emul_veventq_destroy_locked(EmulHost *host, EmulVeventq *veventq)
     REQUIRES(&host->lock);
 
-/* ---- emul-device.c: VFIO devices ---- */
+/* ---- emul-attach.c: what devices are attached to ---- */
 
 typedef struct EmulAttachment {
     EmulPt *pt;                 /* NULL: not attached */
@@ -500,16 +304,50 @@ typedef struct EmulAttachment {
 
 struct EmulDevice {
     EmulObject obj;             /* in the table while bound */
-    EmulIommu iommu;            /* [const] behind which it is */
+    const EmulDriver *driver;   /* [const] of the IOMMU that it is behind */
+    uint8_t pasid_bits;         /* [const] 0: PASIDs cannot be attached */
+    uint64_t capabilities;      /* [const] IOMMU_HW_CAP_* */
     union {
         EmulAttachment rid;     /* of the device itself */
         EmulObject *pt;         /* its first member, as an object */
     };
     GHashTable *pasids;         /* by PASID: EmulAttachment; NULL: none yet */
     EmulVdevice *vdevice;       /* or NULL */
-    bool has_vsid;              /* a vDEVICE existed at the time of attach */
-    uint32_t vsid;              /* its virt_id */
+    bool has_vsid;              /* its events have a StreamID: */
+    uint32_t vsid;              /* the lower half of a virt_id */
 };
+
+typedef enum EmulAttachMode {
+    EMUL_ATTACH,                /* EBUSY if it is attached */
+    EMUL_REPLACE,               /* EINVAL if it is not */
+    EMUL_ATTACH_OR_REPLACE,     /* as VFIO does */
+} EmulAttachMode;
+
+/**
+ * emul_attach_locked() - attach a device, or a PASID of it
+ * @pasid: 0: the device itself
+ * @pt_id: what to; out: the HWPT, which for an IOAS is its automatic one
+ * @ended: for emul_faults_end()
+ */
+int emul_attach_locked(EmulHost *host, EmulDevice *device, uint32_t pasid,
+                       EmulAttachMode mode, uint32_t *pt_id, GArray *ended)
+    REQUIRES(&host->lock);
+
+/* No effect on what is not attached. */
+void emul_detach_locked(EmulHost *host, EmulDevice *device, uint32_t pasid,
+                        GArray *ended) REQUIRES(&host->lock);
+
+/* What @pasid is attached to, or NULL. */
+EmulPt *emul_attached_pt(const EmulDevice *device, uint32_t pasid);
+
+/* The vIOMMU whose guest programs the device's stage 1, or NULL. */
+EmulViommu *emul_device_viommu(const EmulDevice *device);
+
+/* Point the events of every device on @viommu where they now belong. */
+void emul_devices_reroute_locked(EmulHost *host, EmulViommu *viommu)
+    REQUIRES(&host->lock);
+
+/* ---- emul-device.c: VFIO devices, and what all devices have ---- */
 
 /* An ioctl on device fd @fd. Return: 0 or -errno. */
 int emul_device_ioctl(EmulHost *host, int fd, unsigned long request,
@@ -519,23 +357,27 @@ void emul_device_close(EmulHost *host, uint32_t index);
 void emul_device_free(gpointer opaque);
 int emul_get_hw_info(EmulHost *host, void *arg);
 
-/* Point the events of every device on @viommu where they now belong. */
-void emul_devices_reroute_locked(EmulHost *host, EmulViommu *viommu)
+/* Into the lowest hole of EmulHost::devices. Return: where that is. */
+uint32_t emul_device_add_locked(EmulHost *host, EmulDevice *device)
+    REQUIRES(&host->lock);
+void emul_device_remove_locked(EmulHost *host, EmulDevice *device)
     REQUIRES(&host->lock);
 
-/* ---- emul-vtd.c: what Linux's VT-d driver accepts ---- */
-
-/* IOMMU_HWPT_ALLOC on a nest parent. */
-int emul_vtd_nested_alloc_locked(EmulHost *host, EmulHwpt *parent,
-                                 struct iommu_hwpt_alloc *cmd)
+/* The object comes. Return: 0 or -ENOMEM. */
+int emul_device_bind_locked(EmulHost *host, EmulDevice *device)
     REQUIRES(&host->lock);
 
-/* Whether the hardware can use the table: asked at attach. 0 or -EINVAL. */
-int emul_vtd_check_s1(const struct iommu_hwpt_vtd_s1 *s1);
+/* All attachments end, the vDEVICE and the object go. */
+void emul_device_unbind_locked(EmulHost *host, EmulDevice *device,
+                               GArray *ended) REQUIRES(&host->lock);
 
-enum { EMUL_VTD_PASID_BITS = 20 };
+/* ---- emul-mock.c: devices of the mock driver, and its test ioctl ---- */
 
-extern const struct iommu_hw_info_vtd emul_vtd_hw_info;
+int emul_test(EmulHost *host, void *arg);
+
+/* IOMMU_DESTROY of a stdev. */
+void emul_stdev_destroy_locked(EmulHost *host, EmulObject *stdev,
+                               GArray *ended) REQUIRES(&host->lock);
 
 /* ---- emul-fault.c: fault queue objects, and the way to them ---- */
 
@@ -578,5 +420,11 @@ void emul_faults_free(EmulHost *host);
 /* The errno that this call must fail with, or 0. */
 int emul_controls_fail(EmulControls *controls, EmulCall call,
                        unsigned long request);
+
+typedef void EmulSetSidFunc(void *event, uint32_t sid);
+
+/* A device has an event, to which @set_sid gives the StreamID of its route. */
+EmulReport emul_report_routed(EmulHost *host, uint32_t dev_id, void *event,
+                              size_t size, EmulSetSidFunc *set_sid);
 
 #endif

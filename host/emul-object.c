@@ -5,19 +5,19 @@
  * "users" counts those that must go first; it is 0 when IOMMU_DESTROY may
  * succeed. Who is a user of whom:
  *
- *   VFIO (an open fd)                -> device
+ *   VFIO (an open fd), or its stdev  -> device
  *   a device's attachment            -> HWPT, paging or nested
  *   nested HWPT, vDEVICE, vEVENTQ    -> vIOMMU
  *   vIOMMU                           -> nest parent, a paging HWPT
  *   paging HWPT                      -> IOAS
- *   nested HWPT of VT-d              -> nest parent
+ *   nested HWPT without a vIOMMU     -> nest parent
  *   HWPT, either kind                -> the fault queue that it names
  *
  * A vDEVICE is no user of its device: it goes with it. An open file of a
  * vEVENTQ or fault queue is not counted either: emul_queue_stop() and
  * emul_fault_queue_stop() look for it.
  */
-#include "emul-internal.h"
+#include "emul-driver.h"
 
 #include <errno.h>
 #include <string.h>
@@ -210,9 +210,10 @@ static int destroy_locked(EmulHost *host, EmulObject *obj)
 
 int emul_destroy(EmulHost *host, void *arg)
 {
+    g_autoptr(GArray) ended = g_array_new(FALSE, FALSE, sizeof(EmulEnded));
     const struct iommu_destroy *cmd = arg;
     EmulObject *obj;
-    int ret;
+    int ret = 0;
 
     lock_acquire(&host->lock);
     obj = emul_object_find_locked(host, cmd->id, EMUL_ANY);
@@ -221,10 +222,13 @@ int emul_destroy(EmulHost *host, void *arg)
     } else if (obj->users > 0) {
         host->stats.busy++;
         ret = -EBUSY;
+    } else if (obj->type == EMUL_SELFTEST) {
+        emul_stdev_destroy_locked(host, obj, ended);
     } else {
         ret = destroy_locked(host, obj);
     }
     lock_release(&host->lock);
+    emul_faults_end(ended);
     return ret;
 }
 
@@ -245,16 +249,20 @@ int emul_ioas_alloc(EmulHost *host, void *arg)
 }
 
 /* A page table that the host fills from an IOAS, nest parent or not. */
-static int paging_alloc_locked(EmulHost *host, EmulIoas *ioas,
-                               struct iommu_hwpt_alloc *cmd)
+static int paging_alloc_locked(EmulHost *host, const EmulDevice *device,
+                               EmulIoas *ioas, struct iommu_hwpt_alloc *cmd)
     REQUIRES(&host->lock)
 {
-    const uint32_t flags = IOMMU_HWPT_ALLOC_NEST_PARENT |
-                           IOMMU_HWPT_ALLOC_PASID | IOMMU_HWPT_FAULT_ID_VALID;
+    const EmulDriver *driver = device->driver;
+    const uint32_t flags = driver->paging_flags | IOMMU_HWPT_FAULT_ID_VALID;
+    const EmulUserData data = {
+        .type = cmd->data_type, .len = cmd->data_len, .uptr = cmd->data_uptr,
+    };
     EmulHwpt *hwpt;
+    int ret = 0;
 
-    /* No dirty tracking, no driver data, and a nest parent has no faults. */
-    if ((cmd->flags & ~flags) || cmd->data_len ||
+    /* A nest parent has no faults. */
+    if ((cmd->flags & ~flags) || (cmd->data_len && !driver->paging_init) ||
         ((cmd->flags & IOMMU_HWPT_ALLOC_NEST_PARENT) &&
          (cmd->flags & IOMMU_HWPT_FAULT_ID_VALID))) {
         return -EOPNOTSUPP;
@@ -262,6 +270,14 @@ static int paging_alloc_locked(EmulHost *host, EmulIoas *ioas,
     hwpt = g_new0(EmulHwpt, 1);
     hwpt->ioas = ioas;
     hwpt->nest_parent = cmd->flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
+    hwpt->dirty = cmd->flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
+    if (driver->paging_init) {
+        ret = driver->paging_init(device, hwpt, data.len ? &data : NULL);
+    }
+    if (ret < 0) {
+        g_free(hwpt);
+        return ret;
+    }
     emul_object_add_locked(host, &hwpt->pt.obj, EMUL_HWPT);
     ioas->obj.users++;
     cmd->out_hwpt_id = hwpt->pt.obj.id;
@@ -272,16 +288,12 @@ static int paging_alloc_locked(EmulHost *host, EmulIoas *ioas,
 static int hwpt_make_locked(EmulHost *host, struct iommu_hwpt_alloc *cmd)
     REQUIRES(&host->lock)
 {
-    EmulDevice *device = (EmulDevice *)
+    const EmulDevice *device = (EmulDevice *)
         emul_object_find_locked(host, cmd->dev_id, EMUL_DEVICE);
     EmulObject *pt;
 
     if (!device) {
         return -ENOENT;
-    }
-    if ((cmd->flags & IOMMU_HWPT_ALLOC_PASID) &&
-        device->iommu != EMUL_IOMMU_VTD) {
-        return -EOPNOTSUPP;
     }
     pt = emul_object_find_locked(host, cmd->pt_id, EMUL_ANY);
     if (!pt) {
@@ -289,14 +301,10 @@ static int hwpt_make_locked(EmulHost *host, struct iommu_hwpt_alloc *cmd)
     }
     switch (pt->type) {
     case EMUL_IOAS:
-        return paging_alloc_locked(host, (EmulIoas *)pt, cmd);
+        return paging_alloc_locked(host, device, (EmulIoas *)pt, cmd);
     case EMUL_VIOMMU:
-        return emul_nested_alloc_locked(host, (EmulViommu *)pt, cmd);
     case EMUL_HWPT:
-        /* The SMMUv3 driver nests in vIOMMUs only. */
-        return device->iommu == EMUL_IOMMU_VTD
-               ? emul_vtd_nested_alloc_locked(host, (EmulHwpt *)pt, cmd)
-               : -EOPNOTSUPP;
+        return emul_nested_alloc_locked(host, device, pt, cmd);
     default:
         return -EINVAL;
     }
@@ -334,7 +342,7 @@ int emul_hwpt_alloc(EmulHost *host, void *arg)
     bool has_type = cmd->data_type != IOMMU_HWPT_DATA_NONE;
     int ret;
 
-    if (cmd->__reserved || cmd->__reserved2) {
+    if (cmd->__reserved) {
         return -EOPNOTSUPP;
     }
     if (has_type != (cmd->data_len != 0)) {

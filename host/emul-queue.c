@@ -17,20 +17,36 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { READ_CHUNK = 1638 };     /* records, 64 KiB */
+enum { READ_CHUNK = 64 * 1024 };    /* bytes of whole records, at most */
 
 /* The record @offset after the oldest; offset <= depth. */
-static EmulRecord *ring_at(const EmulRing *ring, uint32_t offset)
+static char *ring_at(const EmulRing *ring, uint32_t offset)
 {
-    uint64_t index = (uint64_t)ring->head + offset;
+    size_t index = (size_t)ring->head + offset;
 
-    return &ring->records[index < ring->depth ? index : index - ring->depth];
+    if (index >= ring->depth) {
+        index -= ring->depth;
+    }
+    return ring->records + index * ring->record_size;
 }
 
-/* The slot after the newest record; the ring must have room. */
-static EmulRecord *ring_append(EmulRing *ring)
+static uint32_t ring_sequence(const EmulRing *ring, uint32_t offset)
 {
-    return ring_at(ring, ring->used++);
+    struct iommufd_vevent_header header;
+
+    memcpy(&header, ring_at(ring, offset), sizeof(header));
+    return header.sequence;
+}
+
+/* After the newest record; the ring must have room. */
+static void ring_append(EmulRing *ring, uint32_t sequence, const void *event,
+                        size_t size)
+{
+    const struct iommufd_vevent_header header = { .sequence = sequence };
+    char *record = ring_at(ring, ring->used++);
+
+    memcpy(record, &header, sizeof(header));
+    memcpy(record + sizeof(header), event, size);
 }
 
 /* Copy the @num oldest records out and remove them. */
@@ -38,13 +54,12 @@ static void ring_take(EmulRing *ring, void *buf, uint32_t num)
 {
     uint32_t first = MIN(num, ring->depth - ring->head);
 
-    memcpy(buf, ring_at(ring, 0), first * sizeof(EmulRecord));
-    memcpy((char *)buf + first * sizeof(EmulRecord), ring->records,
-           (num - first) * sizeof(EmulRecord));
+    memcpy(buf, ring_at(ring, 0), (size_t)first * ring->record_size);
+    memcpy((char *)buf + (size_t)first * ring->record_size, ring->records,
+           (size_t)(num - first) * ring->record_size);
     ring->used -= num;
     /* An empty ring starts over: a short queue stays in the cache. */
-    ring->head = ring->used ? (uint32_t)(ring_at(ring, num) - ring->records)
-                            : 0;
+    ring->head = ring->used ? (ring->head + num) % ring->depth : 0;
 }
 
 /*
@@ -105,12 +120,12 @@ static size_t read_chunk_locked(EmulQueue *queue, char *buf, size_t count)
     REQUIRES(&queue->lock)
 {
     uint32_t last = (queue->next_sequence - 1) & INT_MAX;
-    uint32_t num = MIN(MIN(count / sizeof(EmulRecord), READ_CHUNK),
-                       queue->ring.used);
-    size_t done = num * sizeof(EmulRecord);
+    uint32_t num = (uint32_t)MIN(MIN(count, READ_CHUNK) /
+                                 queue->ring.record_size, queue->ring.used);
+    size_t done = (size_t)num * queue->ring.record_size;
 
     if (num > 0) {
-        uint32_t seen = ring_at(&queue->ring, num - 1)->header.sequence;
+        uint32_t seen = ring_sequence(&queue->ring, num - 1);
 
         ring_take(&queue->ring, buf, num);
         queue->counts.unseen = (last - seen) & INT_MAX;
@@ -150,7 +165,7 @@ static ssize_t queue_read_locked(EmulQueue *queue, char *buf, size_t count)
     for (;;) {
         chunk = read_chunk_locked(queue, buf + done, count - done);
         done += chunk;
-        if (chunk < READ_CHUNK * sizeof(EmulRecord)) {
+        if (chunk + queue->ring.record_size <= READ_CHUNK) {
             break;
         }
         lock_release(&queue->lock);     /* let a reporter in */
@@ -164,13 +179,15 @@ static ssize_t queue_read_locked(EmulQueue *queue, char *buf, size_t count)
  * Every event uses up a number, queued or lost. Of a loss one bit is kept:
  * which numbers are gone follows from those that a reader sees.
  */
-EmulReport emul_queue_report_locked(EmulQueue *queue, const uint64_t event[4])
+EmulReport emul_queue_report_locked(EmulQueue *queue, const void *event,
+                                    size_t size)
 {
     bool was_empty = empty_locked(queue);
     uint32_t sequence = queue->next_sequence;
-    EmulRecord *record;
 
-    if (!queue->ring.records) {
+    if (!queue->ring.records ||
+        queue->ring.record_size != sizeof(struct iommufd_vevent_header) +
+                                   size) {
         return EMUL_REPORT_REFUSED;
     }
     queue->next_sequence = (sequence + 1) & INT_MAX;
@@ -180,12 +197,7 @@ EmulReport emul_queue_report_locked(EmulQueue *queue, const uint64_t event[4])
         queue->lost_tail = true;
         return EMUL_REPORT_LOST;
     }
-    record = ring_append(&queue->ring);
-    record->header.flags = 0;
-    record->header.sequence = sequence;
-    for (unsigned i = 0; i < 4; i++) {
-        record->event.evt[i] = GUINT64_TO_LE(event[i]);
-    }
+    ring_append(&queue->ring, sequence, event, size);
     /* From here on the gap in the numbers tells of what was lost before. */
     queue->lost_tail = false;
     if (was_empty) {
@@ -234,11 +246,13 @@ void emul_queue_forget_fd(EmulQueue *queue, int fd)
     lock_release(&queue->lock);
 }
 
-int emul_queue_start(EmulQueue *queue, uint32_t depth, uint32_t first_sequence,
-                     int *fd, uint64_t *generation)
+int emul_queue_start(EmulQueue *queue, const EmulQueueSpec *spec, int *fd,
+                     uint64_t *generation)
 {
+    uint32_t record_size = (uint32_t)sizeof(struct iommufd_vevent_header) +
+                           spec->event_size;
     /* Not touched before it is used, so a deep queue costs what it holds. */
-    EmulRecord *records = g_try_new(EmulRecord, depth);
+    char *records = g_try_malloc_n(spec->depth, record_size);
     int fds[2];
 
     if (!records) {
@@ -251,10 +265,12 @@ int emul_queue_start(EmulQueue *queue, uint32_t depth, uint32_t first_sequence,
         return -err;
     }
     lock_acquire(&queue->lock);
-    queue->ring = (EmulRing) { .records = records, .depth = depth };
+    queue->ring = (EmulRing) {
+        .records = records, .record_size = record_size, .depth = spec->depth,
+    };
     queue->fd = fds[0];
     queue->write_fd = fds[1];
-    queue->next_sequence = first_sequence;
+    queue->next_sequence = spec->first_sequence;
     *generation = ++queue->generation;
     lock_release(&queue->lock);
     *fd = fds[0];

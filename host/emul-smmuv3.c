@@ -2,9 +2,14 @@
 /*
  * What the Arm SMMUv3 driver of Linux 7.3 makes of nested stream table entries,
  * invalidation commands and event records.
+ *
+ * An attach to a nested HWPT takes a copy of the vDEVICE's virt_id: events
+ * carry that number until the next attach or detach, whatever becomes of the
+ * vDEVICE.
  */
-#include "emul-internal.h"
 #include "emul-smmuv3.h"
+
+#include "emul-driver.h"
 
 #include "base/bits.h"
 
@@ -84,7 +89,7 @@ FIELD(EVT1, STALL, 31, 1)
 FIELD(EVT1, S2, 39, 1)
 
 /* Two-level tables, ATS, 16-bit StreamIDs and PASIDs, 48 bits of address. */
-const struct iommu_hw_info_arm_smmuv3 emul_smmuv3_hw_info = {
+static const struct iommu_hw_info_arm_smmuv3 hw_info = {
     .idr = {
         [0] = 0x0C48141B,       /* stall model 0; CD2L ATS ASID16 COHACC */
         [1] = 0x02730410,
@@ -95,7 +100,8 @@ const struct iommu_hw_info_arm_smmuv3 emul_smmuv3_hw_info = {
     .aidr = 1,
 };
 
-int emul_smmuv3_check_ste(uint64_t ste[2])
+/* Check and normalise the words of a nested STE. Return: 0 or -EIO. */
+static int check_ste(uint64_t ste[2])
 {
     uint64_t config = FIELD_GET(ste[0], STE0, CONFIG);
 
@@ -114,13 +120,65 @@ int emul_smmuv3_check_ste(uint64_t ste[2])
     return FIELD_GET(ste[1], STE1, EATS) > 1 ? -EIO : 0;
 }
 
-bool emul_smmuv3_ste_translates(const uint64_t ste[2])
+/*
+ * The driver's own argument checks, then the entry's. EIO is kept for a bad
+ * entry: that is what a guest can cause, all else is its monitor's mistake.
+ */
+static int viommu_nested_init(EmulNested *nested, uint32_t flags,
+                              const EmulUserData *data)
 {
-    return FIELD_GET(ste[0], STE0, CONFIG) == STE_CONFIG_S1;
+    struct iommu_hwpt_arm_smmuv3 s1;
+    int ret;
+
+    if (flags) {
+        return -EOPNOTSUPP;
+    }
+    if (data->type != IOMMU_HWPT_DATA_ARM_SMMUV3) {
+        return -EINVAL;
+    }
+    ret = emul_user_data_copy(&s1, sizeof(s1), sizeof(s1), data);
+    if (ret < 0) {
+        return ret;
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(s1.ste); i++) {
+        nested->ste[i] = GUINT64_FROM_LE(s1.ste[i]);
+    }
+    return check_ste(nested->ste);
 }
 
-int emul_smmuv3_check_command(const uint64_t cmd[2], bool *has_sid,
-                              uint32_t *sid)
+/* A stage 1 needs a StreamID for its events and invalidations. */
+static int attach(EmulDevice *device, uint32_t pasid, const EmulPt *pt)
+{
+    const EmulNested *nested = (const EmulNested *)pt;
+    bool has_vdevice;
+
+    (void)pasid;
+    if (!pt || pt->obj.type != EMUL_NESTED) {
+        return 0;
+    }
+    has_vdevice = device->vdevice &&
+                  device->vdevice->viommu == nested->viommu;
+    return FIELD_GET(nested->ste[0], STE0, CONFIG) == STE_CONFIG_S1 &&
+           !has_vdevice ? -ENOENT : 0;
+}
+
+static void attached(EmulDevice *device, const EmulViommu *old)
+{
+    const EmulViommu *viommu = emul_device_viommu(device);
+
+    (void)old;
+    device->has_vsid = viommu && device->vdevice &&
+                       device->vdevice->viommu == viommu;
+    if (device->has_vsid) {
+        device->vsid = (uint32_t)device->vdevice->virt_id;
+    }
+}
+
+/*
+ * Return: 0 or -EIO. @sid: out: the stream that the command names, which must
+ * be a vDEVICE's; UINT64_MAX if it names none.
+ */
+static int check_command(const uint64_t cmd[2], uint64_t *sid)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(command_rules); i++) {
         const CommandRule *rule = &command_rules[i];
@@ -131,11 +189,55 @@ int emul_smmuv3_check_command(const uint64_t cmd[2], bool *has_sid,
         if ((cmd[0] & ~rule->allowed[0]) || (cmd[1] & ~rule->allowed[1])) {
             return -EIO;
         }
-        *has_sid = rule->has_sid;
-        *sid = (uint32_t)FIELD_GET(cmd[0], CMD0, SID);
+        *sid = rule->has_sid ? FIELD_GET(cmd[0], CMD0, SID) : UINT64_MAX;
         return 0;
     }
     return -EIO;
+}
+
+/* A stream that is named must be a vDEVICE's; nothing else can be wrong. */
+static int run_command(const EmulViommu *viommu,
+                       const struct iommu_viommu_arm_smmuv3_invalidate *entry)
+{
+    const uint64_t cmd[2] = {
+        GUINT64_FROM_LE(entry->cmd[0]), GUINT64_FROM_LE(entry->cmd[1]),
+    };
+    uint64_t sid;
+    int ret = check_command(cmd, &sid);
+
+    if (ret == 0 && sid != UINT64_MAX &&
+        !g_hash_table_contains(viommu->vdevices, &sid)) {
+        ret = -EIO;
+    }
+    return ret;
+}
+
+/*
+ * Copies the whole array before it looks at the first command, so an array that
+ * cannot be copied has no effect. Stops at the first command that fails.
+ */
+static int viommu_invalidate(EmulViommu *viommu,
+                             const struct iommu_hwpt_invalidate *cmd,
+                             uint32_t *done)
+{
+    const struct iommu_viommu_arm_smmuv3_invalidate *entries;
+    void *copy;
+    int ret;
+
+    if (cmd->data_type != IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3) {
+        return -EINVAL;
+    }
+    ret = emul_copy_entries(cmd, sizeof(*entries), &copy);
+    if (ret < 0) {
+        return ret;
+    }
+    entries = copy;
+    while (*done < cmd->entry_num && ret == 0) {
+        ret = run_command(viommu, &entries[*done]);
+        *done += ret == 0;
+    }
+    g_free(copy);
+    return ret;
 }
 
 bool emul_smmuv3_forwards(const uint64_t event[4])
@@ -158,7 +260,25 @@ bool emul_smmuv3_forwards(const uint64_t event[4])
     }
 }
 
-uint64_t emul_smmuv3_set_sid(uint64_t word, uint32_t sid)
+void emul_smmuv3_set_sid(void *event, uint32_t sid)
 {
-    return FIELD_SET(word, EVT0, SID, sid);
+    struct iommu_vevent_arm_smmuv3 *record = event;
+    uint64_t word = GUINT64_FROM_LE(record->evt[0]);
+
+    record->evt[0] = GUINT64_TO_LE(FIELD_SET(word, EVT0, SID, sid));
 }
+
+const EmulDriver emul_smmuv3_driver = {
+    .hw_info_type = IOMMU_HW_INFO_TYPE_ARM_SMMUV3,
+    .hw_info = &hw_info,
+    .hw_info_len = sizeof(hw_info),
+    .paging_flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
+    .viommu_type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3,
+    .veventq_type = IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
+    .event_size = sizeof(struct iommu_vevent_arm_smmuv3),
+    .user_pasid_table = true,
+    .viommu_nested_init = viommu_nested_init,
+    .attach = attach,
+    .attached = attached,
+    .viommu_invalidate = viommu_invalidate,
+};

@@ -3,7 +3,7 @@
  * vEVENTQ objects: one of a type per vIOMMU, each leading one life of a queue
  * (emul-queue.c) from a pool that never shrinks.
  */
-#include "emul-internal.h"
+#include "emul-driver.h"
 
 #include <errno.h>
 
@@ -96,9 +96,13 @@ static int veventq_link_locked(EmulHost *host, struct iommu_veventq_alloc *cmd,
 int emul_veventq_alloc(EmulHost *host, void *arg)
 {
     struct iommu_veventq_alloc *cmd = arg;
-    /* Relaxed: a number on its own, from emul_set_first_sequence(). */
-    uint32_t first_sequence = atomic_load_explicit(
-        &host->controls.first_sequence, memory_order_relaxed);
+    const EmulQueueSpec spec = {
+        .depth = cmd->veventq_depth,
+        .event_size = emul_event_size(cmd->type),
+        /* Relaxed: a number on its own, from emul_set_first_sequence(). */
+        .first_sequence = atomic_load_explicit(&host->controls.first_sequence,
+                                               memory_order_relaxed),
+    };
     EmulQueue *queue;
     uint64_t generation;
     int fd;
@@ -116,8 +120,7 @@ int emul_veventq_alloc(EmulHost *host, void *arg)
     if (!queue) {
         return -ENOMEM;
     }
-    ret = emul_queue_start(queue, cmd->veventq_depth, first_sequence, &fd,
-                           &generation);
+    ret = emul_queue_start(queue, &spec, &fd, &generation);
     if (ret < 0) {
         goto out_put_queue;
     }

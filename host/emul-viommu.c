@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vIOMMUs of type ARM_SMMUV3, their nested HWPTs, vDEVICEs and invalidations.
- * The rules are emul-smmuv3.c's; here is who refers to whom.
+ * vIOMMUs, nested HWPTs, vDEVICEs and invalidations: who refers to whom. What a
+ * driver makes of its data is in the driver's file.
  */
-#include "emul-internal.h"
-#include "emul-smmuv3.h"
+#include "emul-driver.h"
 
 #include <errno.h>
-#include <string.h>
+
+/* Of one IOMMU_HWPT_INVALIDATE. */
+enum {
+    ENTRY_LEN_MAX = 4096,
+    ENTRY_NUM_MAX = 1 << 19,
+};
 
 static EmulViommu *viommu_find_locked(EmulHost *host, uint32_t id)
     REQUIRES(&host->lock)
@@ -21,14 +25,17 @@ static int viommu_alloc_locked(EmulHost *host, struct iommu_viommu_alloc *cmd)
 {
     EmulDevice *device = (EmulDevice *)
         emul_object_find_locked(host, cmd->dev_id, EMUL_DEVICE);
+    const EmulUserData data = {
+        .type = cmd->type, .len = cmd->data_len, .uptr = cmd->data_uptr,
+    };
     EmulViommu *viommu;
     EmulHwpt *parent;
+    int ret;
 
     if (!device) {
         return -ENOENT;
     }
-    if (cmd->type != IOMMU_VIOMMU_TYPE_ARM_SMMUV3 ||
-        device->iommu != EMUL_IOMMU_SMMUV3) {
+    if (cmd->type != device->driver->viommu_type) {
         return -EOPNOTSUPP;
     }
     parent = (EmulHwpt *)emul_object_find_locked(host, cmd->hwpt_id,
@@ -40,7 +47,16 @@ static int viommu_alloc_locked(EmulHost *host, struct iommu_viommu_alloc *cmd)
         return -EINVAL;
     }
     viommu = g_new0(EmulViommu, 1);
+    viommu->driver = device->driver;
     viommu->parent = parent;
+    if (viommu->driver->viommu_init) {
+        ret = viommu->driver->viommu_init(host, viommu,
+                                          data.len ? &data : NULL);
+        if (ret < 0) {
+            g_free(viommu);
+            return ret;
+        }
+    }
     viommu->vdevices = g_hash_table_new(g_int64_hash, g_int64_equal);
     emul_object_add_locked(host, &viommu->obj, EMUL_VIOMMU);
     parent->pt.obj.users++;
@@ -53,8 +69,7 @@ int emul_viommu_alloc(EmulHost *host, void *arg)
     struct iommu_viommu_alloc *cmd = arg;
     int ret;
 
-    if (cmd->flags || cmd->__reserved ||
-        cmd->type == IOMMU_VIOMMU_TYPE_DEFAULT) {
+    if (cmd->flags || cmd->type == IOMMU_VIOMMU_TYPE_DEFAULT) {
         return -EOPNOTSUPP;
     }
     lock_acquire(&host->lock);
@@ -71,46 +86,56 @@ void emul_viommu_destroy_locked(EmulHost *host, EmulViommu *viommu)
     g_free(viommu);
 }
 
-/*
- * The driver's own argument checks, then the entry's. EIO is kept for a bad
- * entry: that is what a guest can cause, all else is its monitor's mistake.
- */
-int emul_nested_alloc_locked(EmulHost *host, EmulViommu *viommu,
-                             struct iommu_hwpt_alloc *cmd)
+/* The device must be behind the vIOMMU's IOMMU. */
+static int viommu_check(const EmulDevice *device, const EmulViommu *viommu,
+                        const struct iommu_hwpt_alloc *cmd, uint32_t flags)
 {
-    struct iommu_hwpt_arm_smmuv3 data;
-    EmulNested *nested;
-    int ret;
-
-    if ((cmd->flags & ~IOMMU_HWPT_FAULT_ID_VALID) ||
-        cmd->data_type == IOMMU_HWPT_DATA_NONE) {
-        return -EOPNOTSUPP;
-    }
-    if (cmd->data_type != IOMMU_HWPT_DATA_ARM_SMMUV3 ||
-        cmd->data_len < sizeof(data)) {
+    if (viommu->driver != device->driver) {
         return -EINVAL;
     }
-    if (!cmd->data_uptr) {
-        return -EFAULT;
+    return (cmd->flags & ~flags) || cmd->data_len == 0 ? -EOPNOTSUPP : 0;
+}
+
+static int parent_check(const EmulDevice *device, const EmulHwpt *parent,
+                        const struct iommu_hwpt_alloc *cmd, uint32_t flags)
+{
+    if ((cmd->flags & ~flags) || cmd->data_len == 0 ||
+        !device->driver->nested_init) {
+        return -EOPNOTSUPP;
     }
-    ret = emul_copy_struct(&data, sizeof(data),
-                           (const void *)(uintptr_t)cmd->data_uptr,
-                           cmd->data_len);
-    if (ret < 0) {
-        return ret;
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(data.ste); i++) {
-        data.ste[i] = GUINT64_FROM_LE(data.ste[i]);
-    }
-    ret = emul_smmuv3_check_ste(data.ste);
+    return parent->auto_domain || !parent->nest_parent ? -EINVAL : 0;
+}
+
+int emul_nested_alloc_locked(EmulHost *host, const EmulDevice *device,
+                             EmulObject *pt, struct iommu_hwpt_alloc *cmd)
+{
+    const EmulDriver *driver = device->driver;
+    const uint32_t flags = IOMMU_HWPT_FAULT_ID_VALID | IOMMU_HWPT_ALLOC_PASID;
+    uint32_t driver_flags = cmd->flags & ~(uint32_t)IOMMU_HWPT_FAULT_ID_VALID;
+    bool on_viommu = pt->type == EMUL_VIOMMU;
+    const EmulUserData data = {
+        .type = cmd->data_type, .len = cmd->data_len, .uptr = cmd->data_uptr,
+    };
+    EmulNested *nested;
+    int ret = on_viommu
+              ? viommu_check(device, (EmulViommu *)pt, cmd, flags)
+              : parent_check(device, (EmulHwpt *)pt, cmd, flags);
+
     if (ret < 0) {
         return ret;
     }
     nested = g_new0(EmulNested, 1);
-    nested->viommu = viommu;
-    memcpy(nested->ste, data.ste, sizeof(nested->ste));
+    nested->driver = driver;
+    nested->viommu = on_viommu ? (EmulViommu *)pt : NULL;
+    nested->parent = on_viommu ? NULL : (EmulHwpt *)pt;
+    ret = (on_viommu ? driver->viommu_nested_init
+                     : driver->nested_init)(nested, driver_flags, &data);
+    if (ret < 0) {
+        g_free(nested);
+        return ret;
+    }
     emul_object_add_locked(host, &nested->pt.obj, EMUL_NESTED);
-    viommu->obj.users++;
+    pt->users++;
     cmd->out_hwpt_id = nested->pt.obj.id;
     return 0;
 }
@@ -140,7 +165,7 @@ static int vdevice_alloc_locked(EmulHost *host,
     if (!viommu || !device) {
         return -ENOENT;
     }
-    if (device->iommu != EMUL_IOMMU_SMMUV3) {
+    if (device->driver != viommu->driver) {
         return -EINVAL;         /* behind another IOMMU than the vIOMMU's */
     }
     if (device->vdevice ||
@@ -180,89 +205,28 @@ void emul_vdevice_destroy_locked(EmulHost *host, EmulVdevice *vdevice,
     g_free(vdevice);
 }
 
-/* Check the array and copy it. Return: 0 or -errno; @cmds is the caller's. */
-static int copy_commands(const struct iommu_hwpt_invalidate *cmd,
-                         struct iommu_viommu_arm_smmuv3_invalidate **cmds)
-{
-    const char *entries = (const char *)(uintptr_t)cmd->data_uptr;
-    struct iommu_viommu_arm_smmuv3_invalidate *copy;
-
-    if (cmd->data_type != IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3 ||
-        cmd->entry_num == 0) {
-        return -EINVAL;
-    }
-    copy = g_try_new(struct iommu_viommu_arm_smmuv3_invalidate,
-                     cmd->entry_num);
-    if (!copy) {
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < cmd->entry_num; i++) {
-        int ret = emul_copy_struct(&copy[i], sizeof(copy[i]),
-                                   entries + i * cmd->entry_len,
-                                   cmd->entry_len);
-
-        if (ret < 0) {
-            g_free(copy);
-            return ret;
-        }
-    }
-    *cmds = copy;
-    return 0;
-}
-
-/* A stream that is named must be a vDEVICE's; nothing else can be wrong. */
-static int command_run_locked(EmulHost *host, EmulViommu *viommu,
-                              const struct iommu_viommu_arm_smmuv3_invalidate
-                              *entry) REQUIRES(&host->lock)
-{
-    const uint64_t cmd[2] = {
-        GUINT64_FROM_LE(entry->cmd[0]), GUINT64_FROM_LE(entry->cmd[1]),
-    };
-    bool has_sid = false;
-    uint32_t sid = 0;
-    int ret = emul_smmuv3_check_command(cmd, &has_sid, &sid);
-    uint64_t virt_id = sid;
-
-    if (ret == 0 && has_sid &&
-        !g_hash_table_contains(viommu->vdevices, &virt_id)) {
-        ret = -EIO;
-    }
-    return ret;
-}
-
-/*
- * Copies the whole array before it looks at the first command, as the driver
- * does, so an array that cannot be copied has no effect. Stops at the first
- * command that fails; *@done says how many did not.
- */
 static int invalidate_locked(EmulHost *host,
                              const struct iommu_hwpt_invalidate *cmd,
                              uint32_t *done) REQUIRES(&host->lock)
 {
     EmulObject *obj = emul_object_find_locked(host, cmd->hwpt_id, EMUL_ANY);
-    struct iommu_viommu_arm_smmuv3_invalidate *cmds;
-    int ret;
+    const EmulDriver *driver;
 
     if (!obj) {
         return -ENOENT;
     }
-    if (obj->type == EMUL_NESTED && !((EmulNested *)obj)->viommu) {
-        return emul_vtd_invalidate(cmd, done);
+    switch (obj->type) {
+    case EMUL_NESTED:
+        driver = ((EmulNested *)obj)->driver;
+        return driver->invalidate
+               ? driver->invalidate((EmulNested *)obj, cmd, done)
+               : -EOPNOTSUPP;
+    case EMUL_VIOMMU:
+        driver = ((EmulViommu *)obj)->driver;
+        return driver->viommu_invalidate((EmulViommu *)obj, cmd, done);
+    default:
+        return -EINVAL;
     }
-    if (obj->type != EMUL_VIOMMU) {
-        /* The SMMUv3 driver invalidates through the vIOMMU only. */
-        return obj->type == EMUL_NESTED ? -EOPNOTSUPP : -EINVAL;
-    }
-    ret = copy_commands(cmd, &cmds);
-    if (ret < 0) {
-        return ret;
-    }
-    while (*done < cmd->entry_num && ret == 0) {
-        ret = command_run_locked(host, (EmulViommu *)obj, &cmds[*done]);
-        *done += ret == 0;
-    }
-    g_free(cmds);
-    return ret;
 }
 
 int emul_invalidate(EmulHost *host, void *arg)
@@ -272,9 +236,11 @@ int emul_invalidate(EmulHost *host, void *arg)
     int ret;
 
     if (cmd->__reserved) {
-        return -EOPNOTSUPP;
-    }
-    if (cmd->entry_num && (!cmd->data_uptr || !cmd->entry_len)) {
+        ret = -EOPNOTSUPP;
+    } else if (cmd->entry_num &&
+               (!cmd->data_uptr || !cmd->entry_len ||
+                cmd->entry_len > ENTRY_LEN_MAX ||
+                cmd->entry_num > ENTRY_NUM_MAX)) {
         ret = -EINVAL;
     } else {
         lock_acquire(&host->lock);

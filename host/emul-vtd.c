@@ -3,14 +3,14 @@
  * What the Intel VT-d driver of Linux 7.3 makes of first-stage page tables and
  * their invalidations. There is no vIOMMU: such a HWPT nests in a nest parent.
  */
-#include "emul-internal.h"
+#include "emul-driver.h"
 
 #include "base/bits.h"
 
 #include <errno.h>
 
 /* Scalable mode with nesting, 4 and 5 levels, PASIDs and page requests. */
-const struct iommu_hw_info_vtd emul_vtd_hw_info = {
+static const struct iommu_hw_info_vtd hw_info = {
     /* ND 6, SAGAW 48 and 57, MGAW 57, SSLPS, PSI, MAMV, DWD, DRD; FS1GP,
      * FS5LP, ESIRTPS, ESRTPS */
     .cap_reg = BIT_RANGE(1, 2) | BIT_RANGE(10, 2) | UINT64_C(56) << 16 |
@@ -24,46 +24,27 @@ const struct iommu_hw_info_vtd emul_vtd_hw_info = {
 };
 
 /* The table is not looked at before it is attached. */
-int emul_vtd_nested_alloc_locked(EmulHost *host, EmulHwpt *parent,
-                                 struct iommu_hwpt_alloc *cmd)
+static int nested_init(EmulNested *nested, uint32_t flags,
+                       const EmulUserData *data)
 {
-    struct iommu_hwpt_vtd_s1 s1;
-    EmulNested *nested;
-    int ret;
-
-    if ((cmd->flags & ~(IOMMU_HWPT_FAULT_ID_VALID | IOMMU_HWPT_ALLOC_PASID)) ||
-        cmd->data_len == 0) {
+    (void)flags;                /* a HWPT for PASIDs is none other */
+    if (data->type != IOMMU_HWPT_DATA_VTD_S1) {
         return -EOPNOTSUPP;
     }
-    if (parent->auto_domain || !parent->nest_parent) {
-        return -EINVAL;
-    }
-    if (cmd->data_type != IOMMU_HWPT_DATA_VTD_S1) {
-        return -EOPNOTSUPP;
-    }
-    if (cmd->data_len < sizeof(s1)) {
-        return -EINVAL;
-    }
-    if (!cmd->data_uptr) {
-        return -EFAULT;
-    }
-    ret = emul_copy_struct(&s1, sizeof(s1),
-                           (const void *)(uintptr_t)cmd->data_uptr,
-                           cmd->data_len);
-    if (ret < 0) {
-        return ret;
-    }
-    nested = g_new0(EmulNested, 1);
-    nested->parent = parent;
-    nested->s1 = s1;
-    emul_object_add_locked(host, &nested->pt.obj, EMUL_NESTED);
-    parent->pt.obj.users++;
-    cmd->out_hwpt_id = nested->pt.obj.id;
-    return 0;
+    return emul_user_data_copy(&nested->s1, sizeof(nested->s1),
+                               sizeof(nested->s1), data);
 }
 
-int emul_vtd_check_s1(const struct iommu_hwpt_vtd_s1 *s1)
+/* Whether the hardware can use the guest's table. */
+static int attach(EmulDevice *device, uint32_t pasid, const EmulPt *pt)
 {
+    const struct iommu_hwpt_vtd_s1 *s1 = &((const EmulNested *)pt)->s1;
+
+    (void)device;
+    (void)pasid;
+    if (!pt || pt->obj.type != EMUL_NESTED) {
+        return 0;
+    }
     if (s1->addr_width != 48 && s1->addr_width != 57) {
         return -EINVAL;
     }
@@ -82,23 +63,18 @@ static int check_invalidation(const struct iommu_hwpt_vtd_s1_invalidate *inv)
 }
 
 /* Entry by entry, so those before a bad one are done. */
-int emul_vtd_invalidate(const struct iommu_hwpt_invalidate *cmd,
-                        uint32_t *done)
+static int invalidate(EmulNested *nested,
+                      const struct iommu_hwpt_invalidate *cmd, uint32_t *done)
 {
-    const char *entries = (const char *)(uintptr_t)cmd->data_uptr;
     struct iommu_hwpt_vtd_s1_invalidate inv;
     int ret = 0;
 
+    (void)nested;
     if (cmd->data_type != IOMMU_HWPT_INVALIDATE_DATA_VTD_S1) {
         return -EINVAL;
     }
     while (*done < cmd->entry_num && ret == 0) {
-        if (cmd->entry_len < sizeof(inv)) {
-            return -EINVAL;
-        }
-        ret = emul_copy_struct(&inv, sizeof(inv),
-                               entries + (size_t)*done * cmd->entry_len,
-                               cmd->entry_len);
+        ret = emul_copy_entry(cmd, *done, &inv, sizeof(inv), sizeof(inv));
         if (ret == 0) {
             ret = check_invalidation(&inv);
         }
@@ -106,3 +82,13 @@ int emul_vtd_invalidate(const struct iommu_hwpt_invalidate *cmd,
     }
     return ret;
 }
+
+const EmulDriver emul_vtd_driver = {
+    .hw_info_type = IOMMU_HW_INFO_TYPE_INTEL_VTD,
+    .hw_info = &hw_info,
+    .hw_info_len = sizeof(hw_info),
+    .paging_flags = IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_PASID,
+    .nested_init = nested_init,
+    .attach = attach,
+    .invalidate = invalidate,
+};

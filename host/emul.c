@@ -23,6 +23,7 @@ typedef union EmulCommand {
     struct iommu_vdevice_alloc vdevice_alloc;
     struct iommu_veventq_alloc veventq_alloc;
     struct iommu_fault_alloc fault_alloc;
+    struct iommu_test_cmd test;
 } EmulCommand;
 
 /* A request of /dev/iommu. */
@@ -63,6 +64,7 @@ static const EmulRequest requests[] = {
             emul_veventq_alloc),
     REQUEST(IOMMU_FAULT_QUEUE_ALLOC, iommu_fault_alloc, out_fault_fd,
             emul_fault_alloc),
+    REQUEST(IOMMU_TEST_CMD, iommu_test_cmd, last, emul_test),
 };
 
 /* What a system call returns for 0 or more, or -errno. */

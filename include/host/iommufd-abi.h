@@ -193,6 +193,13 @@ enum iommufd_hw_info_flags {
     IOMMU_HW_INFO_FLAG_INPUT_TYPE = 1 << 0,
 };
 
+enum iommufd_hw_capabilities {
+    IOMMU_HW_CAP_DIRTY_TRACKING = 1 << 0,
+    IOMMU_HW_CAP_PCI_PASID_EXEC = 1 << 1,
+    IOMMU_HW_CAP_PCI_PASID_PRIV = 1 << 2,
+    IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED = 1 << 3,
+};
+
 /* IOMMU_GET_HW_INFO */
 struct iommu_hw_info {
     uint32_t size;
@@ -206,7 +213,7 @@ struct iommu_hw_info {
     };
     uint8_t out_max_pasid_log2;
     uint8_t __reserved[3];
-    uint64_t out_capabilities;
+    uint64_t out_capabilities;  /* enum iommufd_hw_capabilities */
 };
 ABI_SIZE(struct iommu_hw_info, 40);
 ABI_OFFSET(struct iommu_hw_info, flags, 4);

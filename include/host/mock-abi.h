@@ -18,6 +18,7 @@
 enum {
     IOMMU_TEST_OP_MOCK_DOMAIN = 2,
     IOMMU_TEST_OP_MD_CHECK_MAP = 3,
+    IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT = 9,
     IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE = 10,
     IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS = 12,
     IOMMU_TEST_OP_MD_CHECK_IOTLB = 14,
@@ -106,6 +107,9 @@ struct iommu_test_cmd {
             uint32_t pasid;
             uint32_t hwpt_id;
         } pasid_check;
+        struct {
+            uint32_t limit;     /* 12 and above */
+        } memory_limit;
         uint64_t largest[6];    /* of those not declared here */
     };
     uint32_t last;
@@ -133,9 +137,15 @@ ABI_SIZE(struct iommu_test_hw_info, 8);
 #define IOMMU_TEST_IOTLB_DEFAULT     UINT32_C(0xbadbeef)
 #define IOMMU_TEST_DEV_CACHE_DEFAULT UINT32_C(0xbaddad)
 
+enum {
+    MOCK_IOMMUPT_DEFAULT,
+    MOCK_IOMMUPT_HUGE,
+};
+
+/* Of a paging HWPT all but the type is ignored. */
 struct iommu_hwpt_selftest {
     uint32_t iotlb;             /* IOMMU_TEST_IOTLB_DEFAULT */
-    uint32_t pagetable_type;
+    uint32_t pagetable_type;    /* MOCK_IOMMUPT_* */
 };
 ABI_SIZE(struct iommu_hwpt_selftest, 8);
 
