@@ -10,6 +10,7 @@
  *
  * Threads: a case runs on the main thread; threads that it starts end with it,
  *          and use no check.
+ * Locks:   none.
  */
 #ifndef TESTS_HOST_CONFORMANCE_H
 #define TESTS_HOST_CONFORMANCE_H
@@ -25,11 +26,13 @@
  *        (the runner sweeps the IDs and fails the case if so)
  * @result: what the checks saw
  * @failed: a check did not see what it should
+ * @skipped: why the case cannot be run here, or NULL
  */
 typedef struct Conformance {
     HostIommu *host;
     GString *result;
     bool failed;
+    const char *skipped;
 } Conformance;
 
 /**
@@ -56,11 +59,15 @@ extern const ConformanceCase conformance_fault[];
 extern const ConformanceCase conformance_respond[];
 
 /*
- * Checks. @what is a word or two for the notes. All return whether it was as
- * expected, so that a case can stop where nothing after makes sense.
+ * Checks. @what is a word or two for the notes, the same on every host: no
+ * time, no address. All return whether it was as expected, so that a case can
+ * stop where nothing after makes sense.
  */
 
-/* @ret of a call is -1 and errno is @err; 0 for @err: the call succeeded. */
+/*
+ * @ret of a call is -1 and errno is @err, or for 0 as @err: the call succeeded.
+ * "destroy EBUSY", "destroy 0".
+ */
 bool check_errno(Conformance *c, const char *what, int64_t ret, int err);
 
 /* A number: bytes read, an ID, a sequence number. */
@@ -70,11 +77,17 @@ bool check_value(Conformance *c, const char *what, uint64_t seen,
 /* Of a race, where how often is not the point: noted as "some" or "none". */
 bool check_none(Conformance *c, const char *what, uint64_t seen);
 
+/* What is not the point of the case: success, noted only if it fails. */
+bool need(Conformance *c, const char *what, int64_t ret);
+
 /*
  * The calls, one each: errno as the host left it, -1 on failure. Zeroed
- * structures of the right size; out parameters may be NULL.
+ * structures of the right size; out parameters may be NULL, and are written on
+ * success only.
  */
 int host_ioctl(Conformance *c, unsigned long request, void *arg);
+ssize_t host_read(Conformance *c, int fd, void *buf, size_t count);
+ssize_t host_write(Conformance *c, int fd, const void *buf, size_t count);
 int destroy(Conformance *c, uint32_t id);
 int ioas_alloc(Conformance *c, uint32_t *id);
 int nest_parent_alloc(Conformance *c, uint32_t dev_id, uint32_t ioas_id,
@@ -86,6 +99,7 @@ int viommu_alloc(Conformance *c, uint32_t dev_id, uint32_t hwpt_id,
                  uint32_t *id);
 int vdevice_alloc(Conformance *c, uint32_t viommu_id, uint32_t dev_id,
                   uint64_t virt_id, uint32_t *id);
+/* IOMMU_VEVENTQ_TYPE_SELFTEST */
 int veventq_alloc(Conformance *c, uint32_t viommu_id, uint32_t depth,
                   uint32_t *id, int *fd);
 int fault_alloc(Conformance *c, uint32_t *id, int *fd);
@@ -94,22 +108,27 @@ int close_fd(Conformance *c, int fd);
 /* IOMMU_TEST_CMD */
 int mock_device(Conformance *c, uint32_t pt_id, uint32_t flags,
                 uint32_t *stdev_id, uint32_t *hwpt_id, uint32_t *dev_id);
+/* The device goes, its idev and auto HWPT too: destroy(stdev_id). */
 int mock_replace(Conformance *c, uint32_t stdev_id, uint32_t pt_id);
 int mock_pasid_attach(Conformance *c, uint32_t stdev_id, uint32_t pasid,
                       uint32_t pt_id);
 int mock_pasid_detach(Conformance *c, uint32_t stdev_id, uint32_t pasid);
 int trigger_vevent(Conformance *c, uint32_t dev_id);
+/* A group of one page; read and write asked for. */
 int trigger_iopf(Conformance *c, uint32_t dev_id, uint32_t pasid,
                  uint32_t grpid, uint64_t addr);
 
 /**
  * struct Rig - what most cases start from: a mock device that is attached to a
  * nested HWPT of a vIOMMU, with a vDEVICE, and what was made for it
+ *
+ * An ID is 0 where there is none (any more): rig_down() leaves out what a case
+ * has destroyed and zeroed. The HWPT that the attach to the IOAS made went with
+ * the attach to @hwpt_id.
  */
 typedef struct Rig {
     uint32_t ioas_id;
     uint32_t stdev_id;
-    uint32_t auto_hwpt_id;
     uint32_t dev_id;
     uint32_t parent_id;
     uint32_t viommu_id;
