@@ -1,107 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Who holds a vEVENTQ against IOMMU_DESTROY, as measured on Linux 7.3.
- *
- * A thread counts as asleep when the kernel says so, never after some time.
  */
+#include "sleeper.h"
 #include "test-emul.h"
 
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static unsigned rounds(unsigned quick)
 {
     return g_test_quick() ? quick : 20000;
-}
-
-/* A thread that sleeps once in poll() or epoll_wait(), and how to wake it. */
-typedef struct Sleeper {
-    pthread_t thread;
-    int fd;                     /* what it watches */
-    int epoll_fd;               /* has @fd and @wake_fd in it; -1: poll() */
-    int wake_fd;                /* eventfd */
-    atomic_int tid;             /* [atomic] 0 until it is about to sleep */
-    int revents;                /* of @fd; after the join */
-} Sleeper;
-
-/*
- * By the bare system call: ThreadSanitizer takes a close() of an fd that
- * another thread polls for a race, and here that is what is tested.
- */
-static void *sleeper_run(void *opaque)
-{
-    Sleeper *s = opaque;
-    struct pollfd fds[2] = {
-        { .fd = s->fd, .events = POLLIN },
-        { .fd = s->wake_fd, .events = POLLIN },
-    };
-    struct epoll_event event;
-
-    /* Release: pairs with the acquire in wait_asleep(). */
-    atomic_store_explicit(&s->tid, (int)syscall(SYS_gettid),
-                          memory_order_release);
-    if (s->epoll_fd >= 0) {
-        syscall(SYS_epoll_pwait, s->epoll_fd, &event, 1, -1, NULL, 8);
-    } else {
-        syscall(SYS_ppoll, fds, 2, NULL, NULL, 8);
-    }
-    s->revents = fds[0].revents;
-    return NULL;
-}
-
-static bool is_asleep(int tid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/self/task/%d/stat", tid);
-    g_autofree char *text = NULL;
-    const char *state;
-
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    state = strrchr(text, ')');     /* the name may hold anything */
-    g_assert_nonnull(state);
-    return state[2] == 'S';
-}
-
-static void wait_asleep(Sleeper *s)
-{
-    int tid;
-
-    /* Acquire: pairs with the release in sleeper_run(). */
-    while (!(tid = atomic_load_explicit(&s->tid, memory_order_acquire))) {
-        sched_yield();
-    }
-    while (!is_asleep(tid)) {
-        sched_yield();
-    }
-}
-
-static void sleeper_start(Sleeper *s, int fd, int epoll_fd)
-{
-    *s = (Sleeper) {
-        .fd = fd, .epoll_fd = epoll_fd, .wake_fd = eventfd(0, EFD_CLOEXEC),
-    };
-    if (epoll_fd >= 0) {
-        struct epoll_event event = { .events = EPOLLIN };
-
-        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, s->wake_fd, &event);
-    }
-    pthread_create(&s->thread, NULL, sleeper_run, s);
-    wait_asleep(s);
-}
-
-static void sleeper_wake_and_join(Sleeper *s)
-{
-    eventfd_write(s->wake_fd, 1);
-    pthread_join(s->thread, NULL);
-    close(s->wake_fd);
 }
 
 static void close_fd(Machine *m)
@@ -227,15 +142,6 @@ static void test_in_flight_in_a_socket(void)
     machine_cleanup(&m);
 }
 
-static int epoll_on(int fd)
-{
-    struct epoll_event event = { .events = EPOLLIN };
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-
-    g_assert_cmpint(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event), ==, 0);
-    return epoll_fd;
-}
-
 static void test_epoll_set_without_del(void)
 {
     int epoll_fd;
@@ -297,10 +203,9 @@ static void test_event_wakes_sleeper_on_closed_queue(void)
     close_fd(&m);
     g_assert_cmpint(destroy_queue(&m), ==, -EBUSY);
     g_assert_cmpint(report_one(&m, 0), ==, EMUL_REPORT_QUEUED);
-    pthread_join(s.thread, NULL);
+    sleeper_join(&s);
     /* It looked the number up again: nothing there. */
     g_assert_cmpint(s.revents, ==, POLLNVAL);
-    close(s.wake_fd);
     g_assert_cmpint(destroy_queue(&m), ==, 0);
     m.queue_id = 0;
     machine_cleanup(&m);
