@@ -17,7 +17,7 @@ static void note(Conformance *c, const char *format, ...)
     va_list args;
 
     if (c->result->len) {
-        g_string_append(c->result, ", ");
+        g_string_append(c->result, "; ");
     }
     va_start(args, format);
     g_string_append_vprintf(c->result, format, args);

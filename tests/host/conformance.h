@@ -4,7 +4,7 @@
  * against HostIommuOps and the mock driver's test ioctl, and run on the real
  * kernel and on the emulated host.
  *
- * A check both judges and notes what it saw: "destroy EBUSY, destroy 0". The
+ * A check both judges and notes what it saw: "destroy EBUSY; destroy 0". The
  * notes of a case are its result in the table of docs/iommufd-uapi.md, so the
  * table says what was measured, not what was hoped for.
  *
