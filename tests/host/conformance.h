@@ -50,6 +50,7 @@ extern const ConformanceCase conformance_alloc[];
 extern const ConformanceCase conformance_ioas[];
 extern const ConformanceCase conformance_objects[];
 extern const ConformanceCase conformance_device[];
+extern const ConformanceCase conformance_invalidate[];
 extern const ConformanceCase conformance_destroy[];
 extern const ConformanceCase conformance_races[];
 extern const ConformanceCase conformance_veventq[];

@@ -32,6 +32,7 @@ static const ConformanceCase *const tables[] = {
     conformance_ioas,
     conformance_objects,
     conformance_device,
+    conformance_invalidate,
     conformance_destroy,
     conformance_races,
     conformance_veventq,
