@@ -10,9 +10,7 @@
 /* Numbers from here on are constants rather than counts. */
 #define HEX_FROM 0x10000
 
-static void note(Conformance *c, const char *format, ...) G_GNUC_PRINTF(2, 3);
-
-static void note(Conformance *c, const char *format, ...)
+void note(Conformance *c, const char *format, ...)
 {
     va_list args;
 
@@ -56,6 +54,18 @@ bool check_value(Conformance *c, const char *what, uint64_t seen,
         return true;
     }
     note(c, "%s %s, not %" G_GUINT64_FORMAT, what, text, expected);
+    c->failed = true;
+    return false;
+}
+
+bool check_text(Conformance *c, const char *what, const char *seen,
+                const char *expected)
+{
+    if (strcmp(seen, expected) == 0) {
+        note(c, "%s %s", what, seen);
+        return true;
+    }
+    note(c, "%s %s, not %s", what, seen, expected);
     c->failed = true;
     return false;
 }

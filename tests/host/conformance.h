@@ -75,8 +75,15 @@ bool check_errno(Conformance *c, const char *what, int64_t ret, int err);
 bool check_value(Conformance *c, const char *what, uint64_t seen,
                  uint64_t expected);
 
+/* Whatever else can be told in a few words. */
+bool check_text(Conformance *c, const char *what, const char *seen,
+                const char *expected);
+
 /* Of a race, where how often is not the point: noted as "some" or "none". */
 bool check_none(Conformance *c, const char *what, uint64_t seen);
+
+/* What the case does, between the checks: "5 triggered" */
+void note(Conformance *c, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* What is not the point of the case: success, noted only if it fails. */
 bool need(Conformance *c, const char *what, int64_t ret);
