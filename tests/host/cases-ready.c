@@ -3,9 +3,9 @@
  * Conformance: when a queue is readable, and when it is writable.
  */
 #include "queue-checks.h"
+#include "sleeper.h"
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <unistd.h>
@@ -279,38 +279,9 @@ static void veventq_epoll_edge(Conformance *c)
 
 /* ---- Sleepers ---- */
 
-/* Of a sleeper that nobody wakes: the case fails, the suite goes on. */
-#define SLEEPER_TIMEOUT_MS 10000
-
-typedef struct Sleeper {
-    pthread_t thread;
-    int fd;
-    short events;
-    short revents;
-} Sleeper;
-
-static void *sleep_in_poll(void *opaque)
-{
-    Sleeper *sleeper = opaque;
-    struct pollfd pollfd = { .fd = sleeper->fd, .events = sleeper->events };
-
-    if (poll(&pollfd, 1, SLEEPER_TIMEOUT_MS) == 1) {
-        sleeper->revents = pollfd.revents;
-    }
-    return NULL;
-}
-
-/* Whether it sleeps yet when the event comes makes no difference. */
-static void sleeper_start(Sleeper *sleeper, int fd)
-{
-    *sleeper = (Sleeper) { .fd = fd, .events = POLLIN };
-    g_assert_cmpint(pthread_create(&sleeper->thread, NULL, sleep_in_poll,
-                                   sleeper), ==, 0);
-}
-
 static void check_woken(Conformance *c, Sleeper *sleeper)
 {
-    pthread_join(sleeper->thread, NULL);
+    sleeper_join(sleeper);
     check_value(c, "sleeper's revents", (uint64_t)sleeper->revents, POLLIN);
 }
 
@@ -322,7 +293,7 @@ static void veventq_wakes(Conformance *c)
     if (!veventq_rig_up(c, &v, 2)) {
         return;
     }
-    sleeper_start(&sleeper, v.queue.fd);
+    sleeper_start(&sleeper, v.queue.fd, -1);
     trigger_vevents(c, v.rig.dev_id, 1);
     check_woken(c, &sleeper);
     check_vevents(c, v.queue.fd, 64, "12 [0]");
@@ -337,7 +308,7 @@ static void fault_wakes(Conformance *c)
     if (!rig_up(c, &rig, true)) {
         return;
     }
-    sleeper_start(&sleeper, rig.fault_fd);
+    sleeper_start(&sleeper, rig.fault_fd, -1);
     trigger_faults(c, rig.dev_id, 0, 1, 1);
     check_woken(c, &sleeper);
     check_faults(c, rig.fault_fd, 40, "40 [c1/g1]");

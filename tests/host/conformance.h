@@ -57,6 +57,7 @@ extern const ConformanceCase conformance_veventq[];
 extern const ConformanceCase conformance_loss[];
 extern const ConformanceCase conformance_ready[];
 extern const ConformanceCase conformance_fault[];
+extern const ConformanceCase conformance_fault_route[];
 extern const ConformanceCase conformance_respond[];
 
 /*

@@ -39,6 +39,7 @@ static const ConformanceCase *const tables[] = {
     conformance_loss,
     conformance_ready,
     conformance_fault,
+    conformance_fault_route,
     conformance_respond,
 };
 

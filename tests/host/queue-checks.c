@@ -161,10 +161,9 @@ bool check_fault(Conformance *c, int fd, struct iommu_hwpt_pgfault *record)
 
     memset(record, 0xee, sizeof(*record));
     ret = host_read(c, fd, record, sizeof(*record));
-    return ret == PGFAULT_SIZE ||
-           check_errno(c, "read", ret, 0) & check_value(c, "bytes",
-                                                        (uint64_t)ret,
-                                                        PGFAULT_SIZE);
+    return need(c, "read", ret) &&
+           (ret == PGFAULT_SIZE ||
+            check_value(c, "bytes", (uint64_t)ret, PGFAULT_SIZE));
 }
 
 /* POLLWRNORM is left out: a socket has it, the kernel's fault queue has not. */
@@ -229,7 +228,10 @@ void trigger_vevents(Conformance *c, uint32_t dev_id, unsigned n)
 void trigger_faults(Conformance *c, uint32_t dev_id, uint32_t pasid,
                     uint32_t first, unsigned n)
 {
-    note(c, "%u fault%s", n, n == 1 ? "" : "s");
+    note(c, n > 1 ? "faults g%u-g%u" : "fault g%u", first, first + n - 1);
+    if (pasid) {
+        g_string_append_printf(c->result, " of PASID %u", pasid);
+    }
     for (unsigned i = 0; i < n; i++) {
         if (!need(c, "trigger", trigger_iopf(c, dev_id, pasid, first + i,
                                              MOCK_APERTURE_START))) {
