@@ -22,7 +22,7 @@ void note(Conformance *c, const char *format, ...)
     va_end(args);
 }
 
-static const char *errno_name(int err)
+const char *errno_name(int err)
 {
     const char *name = err ? strerrorname_np(err) : "0";
 

@@ -86,6 +86,9 @@ bool check_none(Conformance *c, const char *what, uint64_t seen);
 /* What the case does, between the checks: "5 triggered" */
 void note(Conformance *c, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
+/* "EBUSY"; "0" for none */
+const char *errno_name(int err);
+
 /* What is not the point of the case: success, noted only if it fails. */
 bool need(Conformance *c, const char *what, int64_t ret);
 

@@ -12,13 +12,13 @@
 
 /* ---- Texts ---- */
 
-/* "-1 EINVAL" is "EINVAL" here. */
+/* Of a call that has just failed, its errno. */
 static GString *text_of_return(int64_t ret)
 {
     GString *text = g_string_new(NULL);
 
     if (ret < 0) {
-        g_string_append(text, strerrorname_np(errno));
+        g_string_append(text, errno_name(errno));
     } else {
         g_string_append_printf(text, "%" PRId64, ret);
     }

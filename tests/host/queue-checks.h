@@ -10,6 +10,9 @@
  *                         not the rig's is 4/v9a, one with flags 4/f2.
  *   "80 [c1/g20 c2/g21]"  fault queue: bytes, cookie and grpid of each record
  *
+ * Answers are noted as "answer c1+c2=1 16": SUCCESS for cookie 1, code 1
+ * (INVALID) for cookie 2; 16 bytes were taken.
+ *
  * Threads and what the functions return are as in conformance.h.
  */
 #ifndef TESTS_HOST_QUEUE_CHECKS_H
