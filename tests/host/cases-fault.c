@@ -101,6 +101,23 @@ static void read_0(Conformance *c)
     rig_down(c, &rig);
 }
 
+static void read_null(Conformance *c)
+{
+    Rig rig;
+
+    if (!rig_up(c, &rig, true)) {
+        return;
+    }
+    check_errno(c, "empty", host_read(c, rig.fault_fd, NULL, 40), 0);
+    trigger_faults(c, rig.dev_id, 0, 1, 2);
+    check_errno(c, "NULL of 0", host_read(c, rig.fault_fd, NULL, 0), EINVAL);
+    check_errno(c, "NULL of 80", host_read(c, rig.fault_fd, NULL, 80),
+                EFAULT);
+    check_answers(c, rig.fault_fd, "EINVAL", ANSWERS(GOOD(1)));
+    check_faults(c, rig.fault_fd, 400, "80 [c1/g1 c2/g2]");
+    rig_down(c, &rig);
+}
+
 static void read_in_order(Conformance *c)
 {
     Rig rig;
@@ -429,6 +446,7 @@ const ConformanceCase conformance_fault[] = {
     { "fault/read/empty-of-no-multiple-of-40-is-ESPIPE", read_odd_empty },
     { "fault/read/of-no-multiple-of-40-is-ESPIPE", read_odd },
     { "fault/read/of-0-bytes-is-EINVAL-before-a-group", read_0 },
+    { "fault/read/to-NULL-is-EFAULT-and-the-group-stays", read_null },
     { "fault/read/groups-come-in-order", read_in_order },
     { "fault/read/order-is-not-that-of-indices", read_unordered_groups },
     { "fault/read/has-no-upper-limit", read_many },

@@ -249,6 +249,21 @@ static void lone_header_by_7(Conformance *c)
     veventq_rig_down(c, &v);
 }
 
+static void lone_header_to_null(Conformance *c)
+{
+    VeventqRig v;
+
+    if (!veventq_rig_up(c, &v, 2)) {
+        return;
+    }
+    trigger_vevents(c, v.rig.dev_id, 5);
+    check_vevents(c, v.queue.fd, 24, "24 [0 1]");
+    check_errno(c, "NULL of 8", host_read(c, v.queue.fd, NULL, 8), EFAULT);
+    check_poll(c, v.queue.fd, "IN RDNORM");
+    check_vevents(c, v.queue.fd, 8, "8 [L4]");
+    veventq_rig_down(c, &v);
+}
+
 /* An event that does not fit hides the header behind it. */
 static void event_before_header(Conformance *c)
 {
@@ -440,6 +455,8 @@ const ConformanceCase conformance_loss[] = {
     { "loss/header/alone-is-read-by-8-bytes", lone_header_by_8 },
     { "loss/header/alone-ends-a-larger-read", lone_header_by_12 },
     { "loss/header/alone-stays-when-7-bytes-are-EINVAL", lone_header_by_7 },
+    { "loss/header/alone-to-NULL-is-EFAULT-and-it-stays",
+      lone_header_to_null },
     { "loss/header/is-behind-an-event-that-does-not-fit",
       event_before_header },
     { "loss/depth/1-works", depth_1 },

@@ -246,6 +246,20 @@ static void size_0(Conformance *c)
     rig_down(c, &rig);
 }
 
+static void from_null(Conformance *c)
+{
+    Rig rig;
+
+    if (!asked_up(c, &rig, 1)) {
+        return;
+    }
+    check_errno(c, "NULL of 0", host_write(c, rig.fault_fd, NULL, 0), 0);
+    check_errno(c, "NULL of 7", host_write(c, rig.fault_fd, NULL, 7), ESPIPE);
+    check_errno(c, "NULL of 8", host_write(c, rig.fault_fd, NULL, 8), EFAULT);
+    check_answers(c, rig.fault_fd, "8", ANSWERS(GOOD(1)));
+    rig_down(c, &rig);
+}
+
 /* ---- Cookie 0 ---- */
 
 /* A number like any other, once it was answered while another was out. */
@@ -385,6 +399,7 @@ const ConformanceCase conformance_respond[] = {
     { "respond/batch-of-thousands-is-one-write", batch_of_many },
     { "respond/size/of-no-multiple-of-8-is-ESPIPE", odd_sizes },
     { "respond/size/0-is-0", size_0 },
+    { "respond/from-NULL-is-EFAULT", from_null },
     { "respond/cookie-0/becomes-one-while-another-is-out", trap },
     { "respond/cookie-0/has-no-effect-with-none-out", trap_needs_a_cookie },
     { "respond/cookie-0/has-no-effect-with-another-code",

@@ -145,6 +145,23 @@ static void read_large(Conformance *c)
     veventq_rig_down(c, &v);
 }
 
+/* The size is looked at first. */
+static void read_null(Conformance *c)
+{
+    VeventqRig v;
+
+    if (!veventq_rig_up(c, &v, 4)) {
+        return;
+    }
+    check_errno(c, "empty", host_read(c, v.queue.fd, NULL, 12), 0);
+    trigger_vevents(c, v.rig.dev_id, 2);
+    check_errno(c, "NULL of 7", host_read(c, v.queue.fd, NULL, 7), EINVAL);
+    check_errno(c, "NULL of 11", host_read(c, v.queue.fd, NULL, 11), EINVAL);
+    check_errno(c, "NULL of 24", host_read(c, v.queue.fd, NULL, 24), EFAULT);
+    check_vevents(c, v.queue.fd, 256, "24 [0 1]");
+    veventq_rig_down(c, &v);
+}
+
 /* ---- Sequence ---- */
 
 static void sequence_first(Conformance *c)
@@ -439,6 +456,7 @@ const ConformanceCase conformance_veventq[] = {
     { "veventq/read/leaves-a-remainder-unused", read_remainder },
     { "veventq/read/with-room-for-k-takes-k", read_room_for_k },
     { "veventq/read/has-no-upper-limit", read_large },
+    { "veventq/read/to-NULL-is-EFAULT-and-the-event-stays", read_null },
     { "veventq/sequence/starts-at-0", sequence_first },
     { "veventq/sequence/goes-on-when-drained", sequence_across_empty },
     { "veventq/sequence/starts-anew-with-a-new-queue",
