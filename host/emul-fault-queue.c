@@ -20,85 +20,9 @@
 enum {
     READ_CHUNK = 1638,          /* records, 64 KiB */
     WRITE_CHUNK = 1024,         /* answers */
-    POOL_BLOCK = 256,           /* groups or pages */
     RECORD_SIZE = sizeof(struct iommu_hwpt_pgfault),
     RESPONSE_SIZE = sizeof(struct iommu_hwpt_page_response),
 };
-
-static void list_append(EmulGroupList *list, EmulGroup *group)
-{
-    group->next = NULL;
-    *list->end = group;
-    list->end = &group->next;
-}
-
-static void list_init(EmulGroupList *list)
-{
-    list->first = NULL;
-    list->end = &list->first;
-}
-
-static EmulGroup *list_pop(EmulGroupList *list)
-{
-    EmulGroup *group = list->first;
-
-    list->first = group->next;
-    if (!list->first) {
-        list->end = &list->first;
-    }
-    return group;
-}
-
-/* ---- Pool: blocks come, and stay until the queue is freed ---- */
-
-static EmulGroup *pool_get_group(EmulGroupPool *pool)
-{
-    EmulGroup *group;
-
-    if (!pool->groups) {
-        EmulGroup *block = g_new(EmulGroup, POOL_BLOCK);
-
-        pool->blocks = g_slist_prepend(pool->blocks, block);
-        for (unsigned i = 0; i < POOL_BLOCK; i++) {
-            block[i].next = pool->groups;
-            pool->groups = &block[i];
-        }
-    }
-    group = pool->groups;
-    pool->groups = group->next;
-    group->pages = NULL;
-    group->tail = &group->pages;
-    group->num = 0;
-    return group;
-}
-
-static EmulPage *pool_get_page(EmulGroupPool *pool)
-{
-    EmulPage *page;
-
-    if (!pool->pages) {
-        EmulPage *block = g_new(EmulPage, POOL_BLOCK);
-
-        pool->blocks = g_slist_prepend(pool->blocks, block);
-        for (unsigned i = 0; i < POOL_BLOCK; i++) {
-            block[i].next = pool->pages;
-            pool->pages = &block[i];
-        }
-    }
-    page = pool->pages;
-    pool->pages = page->next;
-    return page;
-}
-
-static void pool_put(EmulGroupPool *pool, EmulGroup *group)
-{
-    if (group->pages) {
-        *group->tail = pool->pages;
-        pool->pages = group->pages;
-    }
-    group->next = pool->groups;
-    pool->groups = group;
-}
 
 /* ---- Readiness and the open file ---- */
 
@@ -143,7 +67,7 @@ static void answer_locked(EmulFaultQueue *queue, EmulGroup *group,
     } else {
         queue->counts.answered++;
     }
-    list_append(done, group);
+    emul_groups_append(done, group);
 }
 
 /* Tell the hardware, without the lock, and put the groups back. */
@@ -171,7 +95,7 @@ static void deliver_unlocked(EmulFaultQueue *queue, EmulGroupList *done)
     }
     lock_acquire(&queue->lock);
     while (done->first) {
-        pool_put(&queue->pool, list_pop(done));
+        emul_pool_put(&queue->pool, emul_groups_pop(done));
     }
     lock_release(&queue->lock);
 }
@@ -212,7 +136,7 @@ static void add_page_locked(EmulFaultQueue *queue, EmulGroup *group,
                             const EmulPageRequest *request)
     REQUIRES(&queue->lock)
 {
-    EmulPage *page = pool_get_page(&queue->pool);
+    EmulPage *page = emul_pool_get_page(&queue->pool);
 
     fill_record(&page->record, request);
     page->next = NULL;
@@ -230,7 +154,7 @@ static void complete_locked(EmulFaultQueue *queue, EmulGroup *group,
 
     fill_record(&group->last, request);
     group->tag = request->tag;
-    list_append(&queue->ready, group);
+    emul_groups_append(&queue->ready, group);
     queue->counts.pages++;
     queue->counts.raised++;
     if (was_empty) {
@@ -249,7 +173,7 @@ bool emul_fault_queue_raise_locked(EmulFaultQueue *queue, uint32_t handle,
         return false;
     }
     if (!group) {
-        group = pool_get_group(&queue->pool);
+        group = emul_pool_get_group(&queue->pool);
         group->next = NULL;
         if (!request->last) {
             *at = group;
@@ -273,7 +197,7 @@ bool emul_fault_queue_raise_locked(EmulFaultQueue *queue, uint32_t handle,
 static char *read_group_locked(EmulFaultQueue *queue, char *buf)
     REQUIRES(&queue->lock)
 {
-    EmulGroup *group = list_pop(&queue->ready);
+    EmulGroup *group = emul_groups_pop(&queue->ready);
     uint32_t cookie = emul_cookies_add(&queue->cookies, group);
 
     for (EmulPage *page = group->pages; page; page = page->next) {
@@ -364,7 +288,7 @@ static size_t write_chunk(EmulFaultQueue *queue, const char *buf, size_t count)
     EmulGroupList done;
     size_t taken = 0;
 
-    list_init(&done);
+    emul_groups_init(&done);
     lock_acquire(&queue->lock);
     while (taken < count && write_one_locked(queue, buf + taken, &done)) {
         taken += RESPONSE_SIZE;
@@ -436,7 +360,7 @@ static void drop_incomplete_locked(EmulFaultQueue *queue, uint32_t handle)
 
             if (ends(group, handle)) {
                 *at = group->next;
-                pool_put(&queue->pool, group);
+                emul_pool_put(&queue->pool, group);
             } else {
                 at = &group->next;
             }
@@ -451,7 +375,7 @@ static void end_groups_locked(EmulFaultQueue *queue, uint32_t handle,
     EmulGroupList ready = queue->ready;
     bool was_ready = ready.first;
 
-    list_init(&queue->ready);
+    emul_groups_init(&queue->ready);
     while (was_ready && ready.first) {
         EmulGroup *group = ready.first;
 
@@ -459,7 +383,7 @@ static void end_groups_locked(EmulFaultQueue *queue, uint32_t handle,
         if (ends(group, handle)) {
             answer_locked(queue, group, IOMMUFD_PAGE_RESP_INVALID, true, done);
         } else {
-            list_append(&queue->ready, group);
+            emul_groups_append(&queue->ready, group);
         }
     }
     if (was_ready && !queue->ready.first) {
@@ -480,7 +404,7 @@ void emul_fault_queue_end_handle(EmulFaultQueue *queue, uint32_t handle)
 {
     EmulGroupList done;
 
-    list_init(&done);
+    emul_groups_init(&done);
     lock_acquire(&queue->lock);
     end_groups_locked(queue, handle, &done);
     lock_release(&queue->lock);
@@ -531,7 +455,7 @@ int emul_fault_queue_stop(EmulFaultQueue *queue, uint64_t generation)
     EmulGroupList done;
     int ret = 0;
 
-    list_init(&done);
+    emul_groups_init(&done);
     lock_acquire(&queue->lock);
     /* Another caller may have ended it, and the pool given it out again. */
     if (!queue->alive || queue->generation != generation) {
@@ -551,7 +475,7 @@ void emul_fault_queue_abandon(EmulFaultQueue *queue)
     EmulGroupList done;
     int fd;
 
-    list_init(&done);
+    emul_groups_init(&done);
     lock_acquire(&queue->lock);
     fd = queue->file.fd;
     queue->file.fd = -1;
@@ -576,7 +500,7 @@ EmulFaultQueue *emul_fault_queue_new(uint32_t index,
     EmulFaultQueue *queue = g_new0(EmulFaultQueue, 1);
 
     lock_init(&queue->lock, LOCK_RANK_LEAF);
-    list_init(&queue->ready);
+    emul_groups_init(&queue->ready);
     queue->index = index;
     queue->handler = handler;
     queue->file.fd = -1;

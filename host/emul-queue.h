@@ -116,7 +116,7 @@ EmulGroup *emul_cookies_take(EmulCookies *cookies, uint32_t cookie);
 void emul_cookies_reset(EmulCookies *cookies);
 void emul_cookies_free(EmulCookies *cookies);
 
-/* ---- emul-fault-queue.c: the page faults of one fault queue ---- */
+/* ---- emul-group.c: the groups that page faults come in ---- */
 
 typedef struct EmulPage {
     struct EmulPage *next;
@@ -146,6 +146,19 @@ typedef struct EmulGroupPool {
     EmulPage *pages;
     GSList *blocks;
 } EmulGroupPool;
+
+/* At the end; the first one out, of a list that is not empty. */
+void emul_groups_init(EmulGroupList *list);
+void emul_groups_append(EmulGroupList *list, EmulGroup *group);
+EmulGroup *emul_groups_pop(EmulGroupList *list);
+
+/* A group without pages; one page, not filled in. */
+EmulGroup *emul_pool_get_group(EmulGroupPool *pool);
+EmulPage *emul_pool_get_page(EmulGroupPool *pool);
+/* A group and its pages. */
+void emul_pool_put(EmulGroupPool *pool, EmulGroup *group);
+
+/* ---- emul-fault-queue.c: the page faults of one fault queue ---- */
 
 typedef struct EmulFaultFile {
     int fd;                     /* the user's end; -1 once closed */
