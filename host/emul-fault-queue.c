@@ -247,6 +247,16 @@ static ssize_t read_locked(EmulFaultQueue *queue, char *buf, size_t count)
     return done == 0 && queue->ready.first ? -EINVAL : (ssize_t)done;
 }
 
+/* A read to NULL takes no group; one that is too small is found out first. */
+static int null_read_locked(const EmulFaultQueue *queue, size_t count)
+    REQUIRES(&queue->lock)
+{
+    if (!queue->ready.first) {
+        return 0;
+    }
+    return count / RECORD_SIZE < queue->ready.first->num ? -EINVAL : -EFAULT;
+}
+
 ssize_t emul_fault_queue_read(EmulFaultQueue *queue, int fd, void *buf,
                               size_t count)
 {
@@ -257,7 +267,9 @@ ssize_t emul_fault_queue_read(EmulFaultQueue *queue, int fd, void *buf,
     }
     lock_acquire(&queue->lock);
     /* Another fd: this one was closed since it was looked up. */
-    ret = queue->file.fd == fd ? read_locked(queue, buf, count) : -EBADF;
+    ret = queue->file.fd != fd ? -EBADF :
+          buf ? read_locked(queue, buf, count)
+              : null_read_locked(queue, count);
     lock_release(&queue->lock);
     return ret;
 }
@@ -324,6 +336,9 @@ ssize_t emul_fault_queue_write(EmulFaultQueue *queue, int fd, const void *buf,
 
     if (count % RESPONSE_SIZE) {
         return -ESPIPE;
+    }
+    if (!buf && count > 0) {
+        return -EFAULT;
     }
     if (!begin_use(queue, fd)) {
         return -EBADF;

@@ -175,6 +175,19 @@ static ssize_t queue_read_locked(EmulQueue *queue, char *buf, size_t count)
     return done == 0 && !empty_locked(queue) ? -EINVAL : (ssize_t)done;
 }
 
+/* A read to NULL: of the errors the one that the kernel finds first. */
+static int null_read_locked(const EmulQueue *queue, size_t count)
+    REQUIRES(&queue->lock)
+{
+    size_t first = queue->ring.used > 0 ? queue->ring.record_size
+                                        : sizeof(struct iommufd_vevent_header);
+
+    if (count < sizeof(struct iommufd_vevent_header)) {
+        return -EINVAL;
+    }
+    return empty_locked(queue) ? 0 : count < first ? -EINVAL : -EFAULT;
+}
+
 /*
  * Every event uses up a number, queued or lost. Of a loss one bit is kept:
  * which numbers are gone follows from those that a reader sees.
@@ -232,7 +245,9 @@ ssize_t emul_queue_read(EmulQueue *queue, int fd, void *buf, size_t count)
 
     lock_acquire(&queue->lock);
     /* Another fd: this one was closed since it was looked up. */
-    ret = queue->fd == fd ? queue_read_locked(queue, buf, count) : -EBADF;
+    ret = queue->fd != fd ? -EBADF :
+          buf ? queue_read_locked(queue, buf, count)
+              : null_read_locked(queue, count);
     lock_release(&queue->lock);
     return ret;
 }
