@@ -30,7 +30,7 @@ static uint64_t route_load(EmulHost *host, uint32_t dev_id, uint32_t pasid)
             word = 0;
         }
     }
-    return word;
+    return word != EMUL_FAULT_ROUTE_NOWHERE ? word : 0;
 }
 
 EmulReport emul_request_page(HostIommu *base, const EmulPageRequest *request)
@@ -86,6 +86,8 @@ void emul_fault_attach_locked(EmulHost *host, const EmulDevice *device,
 
         word = EMUL_FAULT_ROUTE(pt->fault->queue->index, attachment->handle,
                                 any);
+    } else if (pt && pasid != 0) {
+        word = EMUL_FAULT_ROUTE_NOWHERE;
     } else if (!emul_slots_load(&host->faults.ports, device->obj.id)) {
         return;                 /* never had one: costs no table */
     }

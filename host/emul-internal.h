@@ -128,10 +128,13 @@ typedef enum EmulFdKind {
 /*
  * Where the page faults of a device's PASID go (PASID 0: those without one), in
  * a table per device ID: the queue, the attachment's handle, and whether PASIDs
- * that are not attached go the same way; 0 is nowhere.
+ * that are not attached go the same way. 0: not attached, or the RID without a
+ * queue. NOWHERE: a PASID attached without a queue, for which the RID's does not
+ * stand in.
  */
 #define EMUL_FAULT_ROUTE(queue_index, handle, any) \
     ((uint64_t)(queue_index) << 32 | (uint64_t)(handle) << 1 | (any))
+#define EMUL_FAULT_ROUTE_NOWHERE UINT64_C(1)    /* no queue has index 0 */
 #define EMUL_FAULT_ROUTE_QUEUE(word)  ((uint32_t)((word) >> 32))
 #define EMUL_FAULT_ROUTE_HANDLE(word) ((uint32_t)(word) >> 1)
 #define EMUL_FAULT_ROUTE_ANY(word)    ((word) & 1)
