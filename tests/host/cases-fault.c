@@ -438,6 +438,20 @@ static void fd_closed(Conformance *c)
     rig_down(c, &rig);
 }
 
+static void descriptor(Conformance *c)
+{
+    Rig rig;
+
+    if (!rig_up(c, &rig, true)) {
+        return;
+    }
+    check_queue_fd(c, rig.fault_fd);
+    check_errno(c, "close", close_fd(c, rig.fault_fd), 0);
+    check_closed_fd(c, rig.fault_fd);
+    rig.fault_fd = -1;
+    rig_down(c, &rig);
+}
+
 const ConformanceCase conformance_fault[] = {
     { "fault/read/empty-is-0-at-once", read_empty },
     { "fault/read/empty-is-0-with-and-without-O_NONBLOCK",
@@ -464,6 +478,7 @@ const ConformanceCase conformance_fault[] = {
       cookie_of_same_group },
     { "fault/cookie/is-of-its-queue", cookie_per_queue },
     { "fault/cookie/of-thousands-is-the-lowest-too", cookie_of_many },
+    { "fault/fd-is-close-on-exec-and-EBADF-once-closed", descriptor },
     { "fault/closed/takes-faults-until-the-detach", fd_closed },
     { NULL, NULL },
 };

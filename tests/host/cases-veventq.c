@@ -444,6 +444,20 @@ static void write_refused(Conformance *c)
     veventq_rig_down(c, &v);
 }
 
+static void descriptor(Conformance *c)
+{
+    VeventqRig v;
+
+    if (!veventq_rig_up(c, &v, 2)) {
+        return;
+    }
+    check_queue_fd(c, v.queue.fd);
+    check_errno(c, "close", close_fd(c, v.queue.fd), 0);
+    check_closed_fd(c, v.queue.fd);
+    need(c, "destroy", destroy(c, v.queue.id));
+    rig_down(c, &v.rig);
+}
+
 const ConformanceCase conformance_veventq[] = {
     { "veventq/read/empty-is-0-at-once", read_empty_blocking },
     { "veventq/read/empty-is-0-with-O_NONBLOCK", read_empty_nonblocking },
@@ -473,6 +487,7 @@ const ConformanceCase conformance_veventq[] = {
     { "veventq/type/without-its-queue-is-EOPNOTSUPP", other_type },
     { "veventq/type/queues-are-apart", two_types },
     { "veventq/closed/still-takes-events", fd_closed },
+    { "veventq/fd-is-close-on-exec-and-EBADF-once-closed", descriptor },
     { "veventq/write-is-EINVAL", write_refused },
     { NULL, NULL },
 };

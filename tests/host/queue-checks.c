@@ -6,6 +6,7 @@
 #include "queue-checks.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
@@ -211,6 +212,25 @@ bool check_answers(Conformance *c, int fd, const char *expected,
     same = check_text(c, what->str, seen->str, expected);
     g_string_free(seen, TRUE);
     return same;
+}
+
+void check_queue_fd(Conformance *c, int fd)
+{
+    struct iommu_ioas_alloc cmd = { .size = sizeof(cmd) };
+
+    check_value(c, "F_GETFD", (uint64_t)fcntl(fd, F_GETFD), FD_CLOEXEC);
+    check_errno(c, "ioctl", c->host->ops->ioctl(c->host, fd, IOMMU_IOAS_ALLOC,
+                                                &cmd), ENOTTY);
+}
+
+void check_closed_fd(Conformance *c, int fd)
+{
+    char buf[PGFAULT_SIZE] = { 0 };
+
+    check_errno(c, "read", host_read(c, fd, buf, sizeof(buf)), EBADF);
+    check_errno(c, "write", host_write(c, fd, buf, RESPONSE_SIZE), EBADF);
+    check_errno(c, "close", close_fd(c, fd), EBADF);
+    check_poll(c, fd, "NVAL");
 }
 
 /* ---- Actions ---- */

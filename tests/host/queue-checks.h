@@ -84,6 +84,10 @@ bool check_fault(Conformance *c, int fd, struct iommu_hwpt_pgfault *record);
 /* poll() now for all but POLLWRNORM: "none", "IN RDNORM", "IN RDNORM OUT" */
 bool check_poll(Conformance *c, int fd, const char *expected);
 
+/* What holds for the fd of either kind of queue, and for a closed one. */
+void check_queue_fd(Conformance *c, int fd);
+void check_closed_fd(Conformance *c, int fd);
+
 /* A write of @count answers; @expected: the bytes taken, or the errno. */
 bool check_answers(Conformance *c, int fd, const char *expected,
                    const struct iommu_hwpt_page_response *answers,
