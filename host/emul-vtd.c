@@ -38,13 +38,14 @@ static int nested_init(EmulNested *nested, uint32_t flags,
 /* Whether the hardware can use the guest's table. */
 static int attach(EmulDevice *device, uint32_t pasid, const EmulPt *pt)
 {
-    const struct iommu_hwpt_vtd_s1 *s1 = &((const EmulNested *)pt)->s1;
+    const struct iommu_hwpt_vtd_s1 *s1;
 
     (void)device;
     (void)pasid;
     if (!pt || pt->obj.type != EMUL_NESTED) {
         return 0;
     }
+    s1 = &((const EmulNested *)pt)->s1;
     if (s1->addr_width != 48 && s1->addr_width != 57) {
         return -EINVAL;
     }
