@@ -129,7 +129,7 @@ typedef enum EmulFdKind {
  * Where the page faults of a device's PASID go (PASID 0: those without one), in
  * a table per device ID: the queue, the attachment's handle, and whether PASIDs
  * that are not attached go the same way. 0: not attached, or the RID without a
- * queue. NOWHERE: a PASID attached without a queue, for which the RID's does not
+ * queue. NOWHERE: a PASID attached without one, for which the RID's does not
  * stand in.
  */
 #define EMUL_FAULT_ROUTE(queue_index, handle, any) \
