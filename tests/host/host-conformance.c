@@ -236,6 +236,9 @@ int main(int argc, char **argv)
         }
     }
     no_host = find_host();
+    if (no_host && open_host == open_emulated) {
+        give_up(no_host);       /* needs nothing that could be missing */
+    }
     if (!add_cases(argc > 1 ? argv[1] : NULL)) {
         give_up("no case has that prefix");
     }
