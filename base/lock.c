@@ -69,3 +69,11 @@ void lock_assert_may_wait(void)
     g_assert(ranks_held >> LOCK_RANK_RING == 0);
 #endif
 }
+
+void lock_assert_may_call_host(void)
+{
+#ifdef LOCK_DEBUG
+    g_assert((ranks_held & (1u << LOCK_RANK_RING | 1u << LOCK_RANK_LEAF)) ==
+             0);
+#endif
+}

@@ -203,7 +203,7 @@ int emul_device_ioctl(EmulHost *host, int fd, unsigned long request, void *arg)
 }
 
 /* As much as the user has room for, the rest of the room zeroed. */
-static void hw_info_fill(struct iommu_hw_info *cmd, const EmulDriver *driver)
+void emul_hw_info_fill(struct iommu_hw_info *cmd, const EmulDriver *driver)
 {
     char *buf = (char *)(uintptr_t)cmd->data_uptr;
     uint32_t copied = MIN(cmd->data_len, driver->hw_info_len);
@@ -246,7 +246,7 @@ int emul_get_hw_info(EmulHost *host, void *arg)
     if (cmd->data_len > 0 && !cmd->data_uptr) {
         return -EFAULT;
     }
-    hw_info_fill(cmd, driver);
+    emul_hw_info_fill(cmd, driver);
     return 0;
 }
 

@@ -86,6 +86,9 @@ extern const EmulDriver emul_smmuv3_driver;
 extern const EmulDriver emul_vtd_driver;
 extern const EmulDriver emul_mock_driver;
 
+/* IOMMU_GET_HW_INFO: what @driver says, in the room that @cmd has. */
+void emul_hw_info_fill(struct iommu_hw_info *cmd, const EmulDriver *driver);
+
 /* Size of a vEVENTQ's events; of a type that nobody reports, 0. */
 uint32_t emul_event_size(uint32_t veventq_type);
 

@@ -136,3 +136,19 @@ EmulStats emul_get_stats(HostIommu *base)
     }
     return stats;
 }
+
+static uint64_t emul_count_left(HostIommu *host)
+{
+    return emul_get_stats(host).objects;
+}
+
+const HardwareOps emul_hardware_ops = {
+    .group_pages_max = UINT32_MAX,
+    .device_open = emul_device_open_behind,
+    .report_event = emul_report_event,
+    .request_page = emul_request_page,
+    .set_answer_func = emul_set_answer_func,
+    .get_page_stats = emul_get_page_stats,
+    .get_stats = emul_get_stats,
+    .count_left = emul_count_left,
+};

@@ -430,4 +430,6 @@ typedef void EmulSetSidFunc(void *event, uint32_t sid);
 EmulReport emul_report_routed(EmulHost *host, uint32_t dev_id, void *event,
                               size_t size, EmulSetSidFunc *set_sid);
 
+extern const HardwareOps emul_hardware_ops;
+
 #endif

@@ -174,11 +174,7 @@ static void attached(EmulDevice *device, const EmulViommu *old)
     }
 }
 
-/*
- * Return: 0 or -EIO. @sid: out: the stream that the command names, which must
- * be a vDEVICE's; UINT64_MAX if it names none.
- */
-static int check_command(const uint64_t cmd[2], uint64_t *sid)
+int emul_smmuv3_check_command(const uint64_t cmd[2], uint64_t *sid)
 {
     for (unsigned i = 0; i < G_N_ELEMENTS(command_rules); i++) {
         const CommandRule *rule = &command_rules[i];
@@ -203,7 +199,7 @@ static int run_command(const EmulViommu *viommu,
         GUINT64_FROM_LE(entry->cmd[0]), GUINT64_FROM_LE(entry->cmd[1]),
     };
     uint64_t sid;
-    int ret = check_command(cmd, &sid);
+    int ret = emul_smmuv3_check_command(cmd, &sid);
 
     if (ret == 0 && sid != UINT64_MAX &&
         !g_hash_table_contains(viommu->vdevices, &sid)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which event records Linux's SMMUv3 driver forwards.
+ * Which commands Linux's SMMUv3 driver takes, and which event records it
+ * forwards.
  *
  * Threads: any; pure.
  */
@@ -9,6 +10,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/**
+ * emul_smmuv3_check_command() - one command of an invalidation
+ * @sid: out: the stream that the command names, which must be a vDEVICE's;
+ *       UINT64_MAX if it names none
+ *
+ * Return: 0 or -EIO.
+ */
+int emul_smmuv3_check_command(const uint64_t cmd[2], uint64_t *sid);
 
 /* Whether the driver hands this event record to a vEVENTQ. */
 bool emul_smmuv3_forwards(const uint64_t event[4]);

@@ -138,7 +138,7 @@ static int emul_ioctl(HostIommu *base, int fd, unsigned long request,
     int err = emul_controls_fail(&host->controls, EMUL_CALL_IOCTL, request);
     int ret;
 
-    lock_assert_may_wait();     /* the kernel's may block */
+    lock_assert_may_call_host();    /* the kernel's may block */
     if (err) {
         errno = err;
         return -1;
@@ -282,6 +282,7 @@ HostIommu *emul_new(GError **error)
     }
     host = g_new0(EmulHost, 1);
     host->base.ops = &emul_ops;
+    host->base.hardware = &emul_hardware_ops;
     host->base.fd = fd;
     lock_init(&host->lock, LOCK_RANK_LEAF);
     lock_init(&host->controls.lock, LOCK_RANK_LEAF);

@@ -4,6 +4,7 @@
  */
 #include "base/error.h"
 #include "host/host-iommu.h"
+#include "host/iommufd-abi.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +39,12 @@ static void syscalls_free(HostIommu *host)
     g_free(host);
 }
 
+/* The fd is the caller's. */
+static void syscalls_free_borrowed(HostIommu *host)
+{
+    g_free(host);
+}
+
 static const HostIommuOps syscalls_ops = {
     .ioctl = syscalls_ioctl,
     .read = syscalls_read,
@@ -45,6 +52,23 @@ static const HostIommuOps syscalls_ops = {
     .close = syscalls_close,
     .free = syscalls_free,
 };
+
+static const HostIommuOps borrowed_ops = {
+    .ioctl = syscalls_ioctl,
+    .read = syscalls_read,
+    .write = syscalls_write,
+    .close = syscalls_close,
+    .free = syscalls_free_borrowed,
+};
+
+static HostIommu *host_new(const HostIommuOps *ops, int fd)
+{
+    HostIommu *host = g_new0(HostIommu, 1);
+
+    host->ops = ops;
+    host->fd = fd;
+    return host;
+}
 
 /* What the operator can do about a failed open(). */
 static const char *open_hint(int err)
@@ -65,7 +89,6 @@ static const char *open_hint(int err)
 
 HostIommu *host_syscalls_new(const char *path, GError **error)
 {
-    HostIommu *host;
     int fd;
 
     if (!path) {
@@ -78,8 +101,20 @@ HostIommu *host_syscalls_new(const char *path, GError **error)
         error_set_errno(error, err, "cannot open %s%s", path, open_hint(err));
         return NULL;
     }
-    host = g_new0(HostIommu, 1);
-    host->ops = &syscalls_ops;
-    host->fd = fd;
-    return host;
+    return host_new(&syscalls_ops, fd);
+}
+
+/* An iommufd knows the request, and that there is no object 0. */
+HostIommu *host_syscalls_new_from_fd(int fd, GError **error)
+{
+    struct iommu_destroy cmd = { .size = sizeof(cmd) };
+
+    if (ioctl(fd, IOMMU_DESTROY, &cmd) == 0 || errno != ENOENT) {
+        int err = errno;
+
+        error_set_errno(error, err, "fd %d is no iommufd (open /dev/iommu "
+                        "for reading and writing, and pass that)", fd);
+        return NULL;
+    }
+    return host_new(&borrowed_ops, fd);
 }

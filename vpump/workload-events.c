@@ -13,7 +13,7 @@
 #include "base/lock.h"
 #include "base/rcu.h"
 #include "base/thread.h"
-#include "host/emul.h"
+#include "host/hardware.h"
 #include "iothread/aio-context.h"
 
 #include <errno.h>
@@ -79,19 +79,20 @@ static bool wait_until(WorkloadEvents *load, int64_t time_ns)
     return !load_stopping(load);
 }
 
-static EmulReport report(LoadThread *self)
+static HardwareReport report(LoadThread *self)
 {
+    HostIommu *host = self->load->host;
     EventRecord record = {
         .sid = self->device.sid,
         .counter = self->counter,
         .time_ns = aio_clock_ns(),
     };
     uint64_t words[EVENT_RECORD_WORDS];
-    EmulReport outcome;
+    HardwareReport outcome;
 
     event_record_encode(&record, words);
-    outcome = emul_report_event(self->load->host, self->device.dev_id, words);
-    if (outcome == EMUL_REPORT_REFUSED) {
+    outcome = host->hardware->report_event(host, self->device.dev_id, words);
+    if (outcome == HARDWARE_REFUSED) {
         counter_add(&self->refused, 1);
     } else {
         self->counter++;
@@ -106,7 +107,7 @@ static void run_max(LoadThread *self)
 
     while (!load_stopping(load)) {
         for (int i = 0; i < REPORTS_AT_ONCE; i++) {
-            if (report(self) != EMUL_REPORT_QUEUED) {
+            if (report(self) != HARDWARE_QUEUED) {
                 wait_until(load, aio_clock_ns() + BACK_OFF_NS);
                 break;
             }

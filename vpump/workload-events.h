@@ -45,7 +45,7 @@ typedef struct WorkloadCounts {
 
 /**
  * workload_events_start() - have @count devices report events
- * @host: an emulated one
+ * @host: one with HardwareOps
  * @devices: copied
  * @rate: events per second of all devices together, at most 10^9; 0 for none
  *

@@ -21,7 +21,7 @@
 #include "base/lock.h"
 #include "base/rcu.h"
 #include "base/thread.h"
-#include "host/emul.h"
+#include "host/hardware.h"
 #include "host/iommufd-abi.h"
 #include "iothread/aio-context.h"
 
@@ -138,13 +138,13 @@ static void count_relaxed(_Atomic uint64_t *count)
 }
 
 static bool answer_is_its(const LoadDevice *device,
-                          const EmulPageAnswer *answer, uint32_t index)
+                          const HardwarePageAnswer *answer, uint32_t index)
 {
     return answer->dev_id == device->config.dev_id && answer->grpid == index;
 }
 
-/* EmulAnswerFunc */
-static void on_answer(const EmulPageAnswer *answer, void *opaque)
+/* HardwareAnswerFunc */
+static void on_answer(const HardwarePageAnswer *answer, void *opaque)
 {
     WorkloadPages *load = opaque;
     LoadDevice *device =
@@ -195,7 +195,7 @@ static void take_answers(LoadDevice *device)
     }
 }
 
-static uint64_t digest_of(const EmulPageRequest *request)
+static uint64_t digest_of(const HardwarePageRequest *request)
 {
     uint32_t perm = 0;
 
@@ -206,9 +206,10 @@ static uint64_t digest_of(const EmulPageRequest *request)
 }
 
 /* Consecutive pages from a random one on, as a device prefetches. */
-static bool raise_pages(LoadDevice *device, EmulPageRequest *request,
+static bool raise_pages(LoadDevice *device, HardwarePageRequest *request,
                         GuestAddressSpace *space, uint32_t count)
 {
+    HostIommu *host = device->load->host;
     uint64_t digest = 0;
     size_t pages = guest_address_space_get_pages(space);
     uint64_t addr = guest_address_space_get_base(space) +
@@ -218,8 +219,7 @@ static bool raise_pages(LoadDevice *device, EmulPageRequest *request,
     for (uint32_t i = 0; i < count; i++) {
         request->addr = addr + i * GUEST_FRAME_BYTES;
         request->last = i == count - 1;
-        if (emul_request_page(device->load->host, request) !=
-            EMUL_REPORT_QUEUED) {
+        if (host->hardware->request_page(host, request) != HARDWARE_QUEUED) {
             return false;
         }
         digest += digest_of(request);
@@ -227,6 +227,16 @@ static bool raise_pages(LoadDevice *device, EmulPageRequest *request,
     counter_add(&device->counters.pages, count);
     counter_add(&device->counters.digest, digest);
     return true;
+}
+
+/* Pages that a group may have. */
+static uint32_t group_max(const LoadDevice *device,
+                          const GuestAddressSpace *space)
+{
+    uint32_t most = MIN(WORKLOAD_PAGES_GROUP_MAX,
+                        device->load->host->hardware->group_pages_max);
+
+    return MIN(most, guest_address_space_get_pages(space));
 }
 
 /*
@@ -239,11 +249,9 @@ static void raise_group(LoadDevice *device)
     uint32_t index = device->free[--device->free_count];
     uint32_t pasid = 1 + prng_below(prng, device->config.pasids);
     GuestAddressSpace *space = device->config.spaces[pasid - 1];
-    uint32_t most = MIN(WORKLOAD_PAGES_GROUP_MAX,
-                        guest_address_space_get_pages(space));
-    uint32_t count = 1 + prng_below(prng, most);
+    uint32_t count = 1 + prng_below(prng, group_max(device, space));
     Group *group = &device->groups[index];
-    EmulPageRequest request = {
+    HardwarePageRequest request = {
         .dev_id = device->config.dev_id, .pasid = pasid, .grpid = index,
         .perm = prng_below(prng, 2)
                     ? IOMMU_PGFAULT_PERM_READ | IOMMU_PGFAULT_PERM_WRITE
@@ -404,7 +412,9 @@ WorkloadPages *workload_pages_new(HostIommu *host)
     load->devices = g_ptr_array_new();
     lock_init(&load->lock, LOCK_RANK_LEAF);
     pthread_cond_init(&load->stopped_cond, NULL);
-    emul_set_answer_func(host, on_answer, load);
+    if (host->hardware) {
+        host->hardware->set_answer_func(host, on_answer, load);
+    }
     return load;
 }
 

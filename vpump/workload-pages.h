@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * WorkloadPages: passed-through devices of one emulated host that ask for pages
+ * WorkloadPages: passed-through devices of one host that ask for pages
  * of their guest's address spaces, by the host's fault queues. A thread per
  * device raises groups and hears of the answers. It also plays the guest's
  * memory management, and takes pages away.
@@ -79,8 +79,8 @@ typedef struct WorkloadPagesCounts {
 
 /**
  * workload_pages_new() - hear of @host's answers
- * @host: an emulated one, of whose devices none has asked for a page yet;
- *        borrowed until workload_pages_free()
+ * @host: of whose devices none has asked for a page yet; borrowed until
+ *        workload_pages_free(). With real devices nothing can be added
  */
 WorkloadPages *workload_pages_new(HostIommu *host);
 

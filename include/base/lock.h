@@ -37,6 +37,9 @@
  * @LOCK_RANK_DEVICE: stand-in for a device's own lock (program and tests only)
  * @LOCK_RANK_CONFIG: Viommu::config_lock
  * @LOCK_RANK_RING: Viommu::ring_lock
+ * @LOCK_RANK_MOCK_DEVICE: a device of the kernel's mock driver: held across
+ *                         host ioctls, as the kernel's own
+ * @LOCK_RANK_MOCK_EVENTS: the events of a vIOMMU of it: likewise
  * @LOCK_RANK_LEAF: nothing is taken under these
  */
 typedef enum LockRank {
@@ -45,6 +48,8 @@ typedef enum LockRank {
     LOCK_RANK_DEVICE,
     LOCK_RANK_CONFIG,
     LOCK_RANK_RING,
+    LOCK_RANK_MOCK_DEVICE,
+    LOCK_RANK_MOCK_EVENTS,
     LOCK_RANK_LEAF,
 } LockRank;
 
@@ -88,5 +93,11 @@ void lock_assert_held(const Lock *lock)
  * iothread takes (LOCK_RANK_RING and above), so it may wait for one
  */
 void lock_assert_may_wait(void);
+
+/**
+ * lock_assert_may_call_host() - assert that this thread holds no lock that may
+ * not be held across a host's ioctl: ring_lock and leaves
+ */
+void lock_assert_may_call_host(void);
 
 #endif

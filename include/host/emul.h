@@ -2,7 +2,8 @@
 /*
  * The emulated host: iommufd's objects and queues in this process, down to
  * the kernel's errnos, reference rules and races (docs/iommufd-uapi.md), and
- * the controls by which a workload or a test plays hardware.
+ * the controls by which a workload or a test plays hardware. Those that other
+ * hosts have too are also in its HardwareOps.
  *
  * Threads: any. The controls may be called while the host is in use.
  * Locks:   its own, leaves. Nothing here blocks for long.
@@ -10,7 +11,7 @@
 #ifndef HOST_EMUL_H
 #define HOST_EMUL_H
 
-#include "host/host-iommu.h"
+#include "host/hardware.h"
 
 #include <stdbool.h>
 
@@ -29,31 +30,22 @@ HostIommu *emul_new(GError **error);
  */
 int emul_device_open(HostIommu *host);
 
-/**
- * enum EmulIommu - the IOMMU that a device is behind
- * @EMUL_IOMMU_SMMUV3: Arm SMMUv3; what emul_device_open() gives
- * @EMUL_IOMMU_VTD: Intel VT-d with PASIDs and page requests
- */
-typedef enum EmulIommu {
-    EMUL_IOMMU_SMMUV3,
-    EMUL_IOMMU_VTD,
-} EmulIommu;
+/* The types of what hardware does are those of every such host. */
+typedef HardwareIommu EmulIommu;
+#define EMUL_IOMMU_SMMUV3   HARDWARE_SMMUV3
+#define EMUL_IOMMU_VTD      HARDWARE_VTD
+typedef HardwareReport EmulReport;
+#define EMUL_REPORT_QUEUED  HARDWARE_QUEUED
+#define EMUL_REPORT_LOST    HARDWARE_LOST
+#define EMUL_REPORT_REFUSED HARDWARE_REFUSED
+typedef HardwarePageRequest EmulPageRequest;
+typedef HardwarePageAnswer EmulPageAnswer;
+typedef HardwareAnswerFunc EmulAnswerFunc;
+typedef HardwarePageStats EmulPageStats;
+typedef HardwareStats EmulStats;
 
-/* emul_device_open() of a device behind @iommu. */
+/* emul_device_open() of a device behind @iommu, SMMUv3 without it. */
 int emul_device_open_behind(HostIommu *host, EmulIommu iommu);
-
-/**
- * enum EmulReport - what became of an event; the kernel tells nobody
- * @EMUL_REPORT_QUEUED: a reader will see it
- * @EMUL_REPORT_LOST: the queue was full: it used up a sequence number
- * @EMUL_REPORT_REFUSED: no queue, device not attached to a nested HWPT, or
- *                       not a type of event that the kernel forwards
- */
-typedef enum EmulReport {
-    EMUL_REPORT_QUEUED,
-    EMUL_REPORT_LOST,
-    EMUL_REPORT_REFUSED,
-} EmulReport;
 
 /**
  * emul_report_event() - the hardware reports an SMMUv3 event for a device
@@ -65,27 +57,6 @@ typedef enum EmulReport {
  */
 EmulReport emul_report_event(HostIommu *host, uint32_t dev_id,
                              const uint64_t event[4]);
-
-/**
- * struct EmulPageRequest - one page fault, a member of a group
- * @dev_id: the device's iommufd object ID
- * @pasid: the PASID, or 0 for a request without one
- * @grpid: page request group index: members of one group have the same, and
- *         of a device one group at a time
- * @perm: IOMMU_PGFAULT_PERM_*
- * @addr: of the page
- * @last: completes the group, so that it can be read
- * @tag: of the last member: comes back with the answer
- */
-typedef struct EmulPageRequest {
-    uint32_t dev_id;
-    uint32_t pasid;
-    uint32_t grpid;
-    uint32_t perm;
-    uint64_t addr;
-    bool last;
-    uint64_t tag;
-} EmulPageRequest;
 
 /**
  * emul_request_page() - the hardware raises a page fault
@@ -100,73 +71,14 @@ typedef struct EmulPageRequest {
 EmulReport emul_request_page(HostIommu *host, const EmulPageRequest *request);
 
 /**
- * struct EmulPageAnswer - the answer to a group
- * @code: IOMMUFD_PAGE_RESP_*
- * @automatic: by the host itself: detached, moved, or closed. Always INVALID
- * @tag: of the request that completed the group
- */
-typedef struct EmulPageAnswer {
-    uint32_t dev_id;
-    uint32_t pasid;
-    uint32_t grpid;
-    uint32_t code;
-    bool automatic;
-    uint64_t tag;
-} EmulPageAnswer;
-
-/*
- * Called once per group, on the thread that writes the answer or ends the
- * attachment, before its call returns, with no lock of the host's. It must not
- * block or call into the host: count, store, wake. Two threads may be in it at
- * once, for different groups. Once the last of its groups is answered, nothing
- * here refers to what a tag stands for.
- */
-typedef void EmulAnswerFunc(const EmulPageAnswer *answer, void *opaque);
-
-/**
  * emul_set_answer_func() - where the hardware learns the answers
  *
  * Context: Before the first page fault; then it stays.
  */
 void emul_set_answer_func(HostIommu *host, EmulAnswerFunc *func, void *opaque);
 
-/**
- * struct EmulPageStats - the emulated host's side of the page requests
- * @pages: page faults taken
- * @raised: groups that became complete
- * @answered: groups answered by a write()
- * @automatic: groups answered INVALID by the host itself
- * @open: raised and not answered yet; raised = answered + automatic + open
- */
-typedef struct EmulPageStats {
-    uint64_t pages;
-    uint64_t raised;
-    uint64_t answered;
-    uint64_t automatic;
-    uint64_t open;
-} EmulPageStats;
-
 /* A group counts as answered just before its EmulAnswerFunc is called. */
 EmulPageStats emul_get_page_stats(HostIommu *host);
-
-/**
- * struct EmulStats - the emulated host's side of the accounting
- * @generated: events that used up a sequence number
- * @dropped: numbers that no reader had seen when their queue was destroyed
- * @objects: objects alive now
- * @invalidations: commands of IOMMU_HWPT_INVALIDATE calls that succeeded; of
- *                 one that fails the SMMUv3 driver may have issued none
- * @invalidate_ioctls: successful IOMMU_HWPT_INVALIDATE
- * @busy: IOMMU_DESTROY calls that failed with EBUSY
- */
-typedef struct EmulStats {
-    uint64_t generated;
-    uint64_t dropped;
-    uint64_t objects;
-    uint64_t invalidations;
-    uint64_t invalidate_ioctls;
-    uint64_t busy;
-} EmulStats;
 
 EmulStats emul_get_stats(HostIommu *host);
 

@@ -37,9 +37,15 @@ typedef struct HostIommuOps {
     void (*free)(HostIommu *host);
 } HostIommuOps;
 
-/* Base of the implementations' own structures. */
+struct HardwareOps;
+
+/*
+ * Base of the implementations' own structures. @hardware: how its devices are
+ * made to fault (host/hardware.h); NULL if they are real.
+ */
 struct HostIommu {
     const HostIommuOps *ops;    /* [const] */
+    const struct HardwareOps *hardware;     /* [const] */
     int fd;                     /* [const] /dev/iommu, or what stands for it */
 };
 
@@ -50,6 +56,14 @@ struct HostIommu {
  * Return: the host, or NULL and @error set, naming @path and what to do.
  */
 HostIommu *host_syscalls_new(const char *path, GError **error);
+
+/**
+ * host_syscalls_new_from_fd() - the kernel's iommufd, already open
+ * @fd: stays the caller's, who closes it after host_iommu_free()
+ *
+ * Return: the host, or NULL and @error set: @fd is no iommufd.
+ */
+HostIommu *host_syscalls_new_from_fd(int fd, GError **error);
 
 /**
  * host_iommu_free() - close it

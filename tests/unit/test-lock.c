@@ -6,6 +6,7 @@
 
 static Lock config_lock = LOCK_INITIALIZER(LOCK_RANK_CONFIG);
 static Lock ring_lock = LOCK_INITIALIZER(LOCK_RANK_RING);
+static Lock mock_lock = LOCK_INITIALIZER(LOCK_RANK_MOCK_DEVICE);
 
 static void test_upwards_is_allowed(void)
 {
@@ -19,8 +20,19 @@ static void test_upwards_is_allowed(void)
     }
 }
 
+/* A dressed mock driver's ioctl on the emulated host. */
+static void test_host_may_be_called(void)
+{
+    lock_acquire(&config_lock);
+    lock_acquire(&mock_lock);
+    lock_assert_may_call_host();
+    lock_release(&mock_lock);
+    lock_release(&config_lock);
+}
+
 #ifdef LOCK_DEBUG
 static Lock other_config_lock = LOCK_INITIALIZER(LOCK_RANK_CONFIG);
+static Lock leaf_lock = LOCK_INITIALIZER(LOCK_RANK_LEAF);
 
 static void ring_then_config(void)
 {
@@ -45,6 +57,27 @@ static void wait_under_ring(void)
     lock_release(&ring_lock);
 }
 
+static void call_host_under_ring(void)
+{
+    lock_acquire(&ring_lock);
+    lock_assert_may_call_host();
+    lock_release(&ring_lock);
+}
+
+static void call_host_under_leaf(void)
+{
+    lock_acquire(&leaf_lock);
+    lock_assert_may_call_host();
+    lock_release(&leaf_lock);
+}
+
+static void wait_under_mock_device(void)
+{
+    lock_acquire(&mock_lock);
+    lock_assert_may_wait();
+    lock_release(&mock_lock);
+}
+
 /* Each runs in a child process of its own and must die of the assertion. */
 static void test_must_abort(gconstpointer data)
 {
@@ -64,6 +97,8 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/lock/upwards-is-allowed", test_upwards_is_allowed);
+    g_test_add_func("/lock/host-may-be-called-under-mock-device",
+                    test_host_may_be_called);
 #ifdef LOCK_DEBUG
     g_test_add_data_func("/lock/ring-then-config-aborts",
                          (gconstpointer)(uintptr_t)ring_then_config,
@@ -73,6 +108,15 @@ int main(int argc, char **argv)
                          test_must_abort);
     g_test_add_data_func("/lock/wait-under-ring-lock-aborts",
                          (gconstpointer)(uintptr_t)wait_under_ring,
+                         test_must_abort);
+    g_test_add_data_func("/lock/wait-under-mock-device-aborts",
+                         (gconstpointer)(uintptr_t)wait_under_mock_device,
+                         test_must_abort);
+    g_test_add_data_func("/lock/call-host-under-ring-lock-aborts",
+                         (gconstpointer)(uintptr_t)call_host_under_ring,
+                         test_must_abort);
+    g_test_add_data_func("/lock/call-host-under-leaf-aborts",
+                         (gconstpointer)(uintptr_t)call_host_under_leaf,
                          test_must_abort);
 #endif
     return g_test_run();
