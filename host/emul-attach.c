@@ -184,11 +184,16 @@ static int attach_check_ioas_locked(EmulHost *host, EmulDevice *device,
     REQUIRES(&host->lock)
 {
     const EmulHwpt new = { .pt.obj.type = EMUL_HWPT };
+    EmulHwpt *hwpt;
     int ret = attach_check(device, pasid, mode,
                            ioas->auto_hwpt ? &ioas->auto_hwpt->pt : &new.pt);
 
+    if (ret < 0) {
+        return ret;
+    }
+    ret = emul_ioas_get_auto_locked(host, ioas, device, &hwpt);
     if (ret == 0) {
-        *pt = &emul_ioas_get_auto_locked(host, ioas)->pt;
+        *pt = &hwpt->pt;
     }
     return ret;
 }

@@ -35,6 +35,7 @@ int emul_user_data_copy(void *dst, size_t dst_len, size_t min_len,
  * @hw_info_len: its size
  * @paging_flags: of enum iommufd_hwpt_alloc_flags, what a paging HWPT may have
  *                besides a fault queue
+ * @geometry: what its paging HWPTs can map
  * @viommu_type: IOMMU_VIOMMU_TYPE_*; 0 if it has no vIOMMUs
  * @veventq_type: IOMMU_VEVENTQ_TYPE_* of the events that it reports
  * @event_size: of one of them, without its header
@@ -59,6 +60,7 @@ struct EmulDriver {
     const void *hw_info;
     uint32_t hw_info_len;
     uint32_t paging_flags;
+    EmulGeometry geometry;
     uint32_t viommu_type;
     uint32_t veventq_type;
     uint32_t event_size;
@@ -114,6 +116,12 @@ typedef struct EmulMockDevice {
     bool next_reserved_fails;   /* attaching IOMMU_TEST_PASID_RESERVED */
     uint32_t cache[MOCK_DEV_CACHE_NUM];
 } EmulMockDevice;
+
+/* ---- emul-mock-map.c ---- */
+
+int emul_mock_check_map_locked(EmulHost *host,
+                               const struct iommu_test_cmd *cmd)
+    REQUIRES(&host->lock);
 
 /* A device behind the mock IOMMU; NULL if it is behind another. */
 static inline EmulMockDevice *emul_mock_device(EmulDevice *device)

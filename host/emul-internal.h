@@ -165,9 +165,29 @@ typedef struct EmulVdevice EmulVdevice;
 typedef struct EmulDevice EmulDevice;
 typedef struct EmulDriver EmulDriver;
 
+/* The IOVAs that a domain can map: @first to @last, multiples of @align. */
+typedef struct EmulGeometry {
+    uint64_t first;
+    uint64_t last;
+    uint64_t align;             /* a power of two, 4096 at most */
+} EmulGeometry;
+
+typedef struct EmulMap {
+    uint64_t first;             /* IOVAs */
+    uint64_t last;
+    uint64_t start;             /* address, or offset in the file */
+    bool by_file;
+    dev_t dev;                  /* of the file */
+    ino_t ino;
+    bool writeable;
+    int pin_err;                /* 0, or what a domain says of the memory */
+} EmulMap;
+
 typedef struct EmulIoas {
     EmulObject obj;
     EmulHwpt *auto_hwpt;        /* made by attaching to the IOAS, or NULL */
+    GSList *domains;            /* its paging HWPTs */
+    GArray *maps;               /* EmulMap, by IOVA; NULL: none yet */
 } EmulIoas;
 
 /* A fault queue object; HWPTs are its users. */
@@ -188,6 +208,8 @@ typedef struct EmulPt {
 struct EmulHwpt {
     EmulPt pt;
     EmulIoas *ioas;
+    EmulGeometry geometry;      /* [const] */
+    bool mock;                  /* [const] the mock driver's */
     bool nest_parent;
     bool auto_domain;           /* goes with its last attachment */
     bool dirty;                 /* IOMMU_HWPT_ALLOC_DIRTY_TRACKING */
@@ -205,8 +227,9 @@ void emul_object_remove_locked(EmulHost *host, EmulObject *obj, bool bury)
 EmulObject *emul_object_find_locked(EmulHost *host, uint32_t id, EmulType type)
     REQUIRES(&host->lock);
 
-/* The IOAS' automatic HWPT, made if there is none. */
-EmulHwpt *emul_ioas_get_auto_locked(EmulHost *host, EmulIoas *ioas)
+/* The IOAS' automatic HWPT, made for @device if there is none: 0 or -errno. */
+int emul_ioas_get_auto_locked(EmulHost *host, EmulIoas *ioas,
+                              const EmulDevice *device, EmulHwpt **hwpt)
     REQUIRES(&host->lock);
 
 /* Let go of a page table; an automatic one goes with its last user. */
@@ -231,6 +254,28 @@ int emul_hwpt_alloc(EmulHost *host, void *arg);
 
 /* Frees whatever is left, regardless of users. */
 void emul_objects_free(EmulHost *host);
+
+/* ---- emul-ioas.c: what an IOAS maps ---- */
+
+int emul_ioas_map(EmulHost *host, void *arg);
+int emul_ioas_map_file(EmulHost *host, void *arg);
+int emul_ioas_unmap(EmulHost *host, void *arg);
+int emul_ioas_iova_ranges(EmulHost *host, void *arg);
+
+/* The mapping that has @iova, or NULL. */
+const EmulMap *emul_ioas_find_map_locked(EmulHost *host, EmulIoas *ioas,
+                                         uint64_t iova)
+    REQUIRES(&host->lock);
+
+/* A paging HWPT comes: all that is mapped must suit it. 0 or -errno. */
+int emul_ioas_add_domain_locked(EmulHost *host, EmulIoas *ioas, EmulHwpt *hwpt)
+    REQUIRES(&host->lock);
+void emul_ioas_remove_domain_locked(EmulHost *host, EmulIoas *ioas,
+                                    EmulHwpt *hwpt)
+    REQUIRES(&host->lock);
+
+/* With its mappings; the memory only. */
+void emul_ioas_free(EmulIoas *ioas);
 
 /* ---- emul-viommu.c, emul-veventq.c: what a guest's IOMMU is made of ---- */
 

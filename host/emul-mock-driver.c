@@ -21,6 +21,11 @@ static const struct iommu_test_hw_info hw_info = {
     .test_reg = IOMMU_HW_INFO_SELFTEST_REGVAL,
 };
 
+/* Of MOCK_IOMMUPT_HUGE: three levels, of 4 KiB and 1 MiB pages. */
+static const EmulGeometry huge_geometry = {
+    .last = (UINT64_C(1) << 38) - 1, .align = 4096,
+};
+
 static int paging_init(const EmulDevice *device, EmulHwpt *hwpt,
                        const EmulUserData *data)
 {
@@ -42,7 +47,13 @@ static int paging_init(const EmulDevice *device, EmulHwpt *hwpt,
     if (ret < 0) {
         return ret;
     }
-    return config.pagetable_type > MOCK_IOMMUPT_HUGE ? -EOPNOTSUPP : 0;
+    if (config.pagetable_type > MOCK_IOMMUPT_HUGE) {
+        return -EOPNOTSUPP;
+    }
+    if (config.pagetable_type == MOCK_IOMMUPT_HUGE) {
+        hwpt->geometry = huge_geometry;
+    }
+    return 0;
 }
 
 static int nested_init(EmulNested *nested, uint32_t flags,
@@ -234,6 +245,11 @@ const EmulDriver emul_mock_driver = {
     .hw_info_len = sizeof(hw_info),
     .paging_flags = IOMMU_HWPT_ALLOC_NEST_PARENT |
                     IOMMU_HWPT_ALLOC_DIRTY_TRACKING | IOMMU_HWPT_ALLOC_PASID,
+    .geometry = {
+        .first = MOCK_APERTURE_START,
+        .last = MOCK_APERTURE_LAST,
+        .align = MOCK_PAGE_SIZE,
+    },
     .viommu_type = IOMMU_VIOMMU_TYPE_SELFTEST,
     .veventq_type = IOMMU_VEVENTQ_TYPE_SELFTEST,
     .event_size = sizeof(struct iommu_viommu_event_selftest),

@@ -269,6 +269,8 @@ static int test_locked(EmulHost *host, struct iommu_test_cmd *cmd,
         return pasid_detach_locked(host, cmd, ended);
     case IOMMU_TEST_OP_PASID_CHECK_HWPT:
         return pasid_check_locked(host, cmd);
+    case IOMMU_TEST_OP_MD_CHECK_MAP:
+        return emul_mock_check_map_locked(host, cmd);
     case IOMMU_TEST_OP_MD_CHECK_IOTLB:
         return check_iotlb_locked(host, cmd);
     case IOMMU_TEST_OP_DEV_CHECK_CACHE:

@@ -91,18 +91,47 @@ void emul_object_remove_locked(EmulHost *host, EmulObject *obj, bool bury)
     host->stats.objects--;
 }
 
-EmulHwpt *emul_ioas_get_auto_locked(EmulHost *host, EmulIoas *ioas)
+static EmulHwpt *hwpt_new(EmulIoas *ioas, const EmulDevice *device)
 {
-    if (!ioas->auto_hwpt) {
-        EmulHwpt *hwpt = g_new0(EmulHwpt, 1);
+    EmulHwpt *hwpt = g_new0(EmulHwpt, 1);
 
-        hwpt->ioas = ioas;
-        hwpt->auto_domain = true;
-        emul_object_add_locked(host, &hwpt->pt.obj, EMUL_HWPT);
-        ioas->obj.users++;
-        ioas->auto_hwpt = hwpt;
+    hwpt->ioas = ioas;
+    hwpt->geometry = device->driver->geometry;
+    hwpt->mock = device->driver == &emul_mock_driver;
+    return hwpt;
+}
+
+/* The last step of making one: 0, or -errno, and it is freed. */
+static int hwpt_add_locked(EmulHost *host, EmulHwpt *hwpt)
+    REQUIRES(&host->lock)
+{
+    int ret = emul_ioas_add_domain_locked(host, hwpt->ioas, hwpt);
+
+    if (ret < 0) {
+        g_free(hwpt);
+        return ret;
     }
-    return ioas->auto_hwpt;
+    emul_object_add_locked(host, &hwpt->pt.obj, EMUL_HWPT);
+    hwpt->ioas->obj.users++;
+    return 0;
+}
+
+int emul_ioas_get_auto_locked(EmulHost *host, EmulIoas *ioas,
+                              const EmulDevice *device, EmulHwpt **hwpt)
+{
+    int ret;
+
+    if (!ioas->auto_hwpt) {
+        *hwpt = hwpt_new(ioas, device);
+        ret = hwpt_add_locked(host, *hwpt);
+        if (ret < 0) {
+            return ret;
+        }
+        (*hwpt)->auto_domain = true;
+        ioas->auto_hwpt = *hwpt;
+    }
+    *hwpt = ioas->auto_hwpt;
+    return 0;
 }
 
 static void hwpt_destroy_locked(EmulHost *host, EmulHwpt *hwpt)
@@ -112,6 +141,7 @@ static void hwpt_destroy_locked(EmulHost *host, EmulHwpt *hwpt)
         hwpt->ioas->auto_hwpt = NULL;
     }
     hwpt->ioas->obj.users--;
+    emul_ioas_remove_domain_locked(host, hwpt->ioas, hwpt);
     emul_pt_put_fault(&hwpt->pt);
     emul_object_remove_locked(host, &hwpt->pt.obj, false);
     g_free(hwpt);
@@ -134,7 +164,7 @@ static void object_destroy_locked(EmulHost *host, EmulObject *obj)
     switch (obj->type) {
     case EMUL_IOAS:
         emul_object_remove_locked(host, obj, false);
-        g_free(obj);
+        emul_ioas_free((EmulIoas *)obj);
         break;
     case EMUL_HWPT:
         hwpt_destroy_locked(host, (EmulHwpt *)obj);
@@ -259,7 +289,7 @@ static int paging_alloc_locked(EmulHost *host, const EmulDevice *device,
         .type = cmd->data_type, .len = cmd->data_len, .uptr = cmd->data_uptr,
     };
     EmulHwpt *hwpt;
-    int ret = 0;
+    int ret;
 
     /* A nest parent has no faults. */
     if ((cmd->flags & ~flags) || (cmd->data_len && !driver->paging_init) ||
@@ -267,19 +297,19 @@ static int paging_alloc_locked(EmulHost *host, const EmulDevice *device,
          (cmd->flags & IOMMU_HWPT_FAULT_ID_VALID))) {
         return -EOPNOTSUPP;
     }
-    hwpt = g_new0(EmulHwpt, 1);
-    hwpt->ioas = ioas;
+    hwpt = hwpt_new(ioas, device);
     hwpt->nest_parent = cmd->flags & IOMMU_HWPT_ALLOC_NEST_PARENT;
     hwpt->dirty = cmd->flags & IOMMU_HWPT_ALLOC_DIRTY_TRACKING;
-    if (driver->paging_init) {
-        ret = driver->paging_init(device, hwpt, data.len ? &data : NULL);
-    }
+    ret = driver->paging_init
+          ? driver->paging_init(device, hwpt, data.len ? &data : NULL) : 0;
     if (ret < 0) {
         g_free(hwpt);
         return ret;
     }
-    emul_object_add_locked(host, &hwpt->pt.obj, EMUL_HWPT);
-    ioas->obj.users++;
+    ret = hwpt_add_locked(host, hwpt);
+    if (ret < 0) {
+        return ret;
+    }
     cmd->out_hwpt_id = hwpt->pt.obj.id;
     return 0;
 }
@@ -360,6 +390,9 @@ static void object_free(EmulObject *obj)
     switch (obj->type) {
     case EMUL_DEVICE:
         break;              /* EmulHost::devices has it */
+    case EMUL_IOAS:
+        emul_ioas_free((EmulIoas *)obj);
+        break;
     case EMUL_VIOMMU:
         g_hash_table_unref(((EmulViommu *)obj)->vdevices);
         g_slist_free(((EmulViommu *)obj)->veventqs);

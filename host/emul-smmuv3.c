@@ -269,6 +269,8 @@ const EmulDriver emul_smmuv3_driver = {
     .hw_info = &hw_info,
     .hw_info_len = sizeof(hw_info),
     .paging_flags = IOMMU_HWPT_ALLOC_NEST_PARENT,
+    /* 48 bits by IDR5.OAS */
+    .geometry = { .last = (UINT64_C(1) << 48) - 1, .align = 4096 },
     .viommu_type = IOMMU_VIOMMU_TYPE_ARM_SMMUV3,
     .veventq_type = IOMMU_VEVENTQ_TYPE_ARM_SMMUV3,
     .event_size = sizeof(struct iommu_vevent_arm_smmuv3),

@@ -89,6 +89,8 @@ const EmulDriver emul_vtd_driver = {
     .hw_info = &hw_info,
     .hw_info_len = sizeof(hw_info),
     .paging_flags = IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_PASID,
+    /* 57 bits by CAP.MGAW */
+    .geometry = { .last = (UINT64_C(1) << 57) - 1, .align = 4096 },
     .nested_init = nested_init,
     .attach = attach,
     .invalidate = invalidate,

@@ -16,6 +16,10 @@
 typedef union EmulCommand {
     struct iommu_destroy destroy;
     struct iommu_ioas_alloc ioas_alloc;
+    struct iommu_ioas_iova_ranges ioas_iova_ranges;
+    struct iommu_ioas_map ioas_map;
+    struct iommu_ioas_map_file ioas_map_file;
+    struct iommu_ioas_unmap ioas_unmap;
     struct iommu_hwpt_alloc hwpt_alloc;
     struct iommu_hw_info hw_info;
     struct iommu_hwpt_invalidate invalidate;
@@ -47,6 +51,17 @@ typedef struct EmulRequest {
 static const EmulRequest requests[] = {
     REQUEST(IOMMU_DESTROY, iommu_destroy, id, emul_destroy),
     REQUEST(IOMMU_IOAS_ALLOC, iommu_ioas_alloc, out_ioas_id, emul_ioas_alloc),
+    {
+        .request = IOMMU_IOAS_IOVA_RANGES,
+        .size = sizeof(struct iommu_ioas_iova_ranges),
+        .min_size = END_OF(struct iommu_ioas_iova_ranges, out_iova_alignment),
+        .answers_failure = true,
+        .run = emul_ioas_iova_ranges,
+    },
+    REQUEST(IOMMU_IOAS_MAP, iommu_ioas_map, iova, emul_ioas_map),
+    REQUEST(IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file, iova,
+            emul_ioas_map_file),
+    REQUEST(IOMMU_IOAS_UNMAP, iommu_ioas_unmap, length, emul_ioas_unmap),
     REQUEST(IOMMU_HWPT_ALLOC, iommu_hwpt_alloc, __reserved, emul_hwpt_alloc),
     REQUEST(IOMMU_GET_HW_INFO, iommu_hw_info, __reserved, emul_get_hw_info),
     {

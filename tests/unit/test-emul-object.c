@@ -116,7 +116,7 @@ static void test_unknown_requests(void)
     struct iommu_destroy cmd = { .size = sizeof(cmd) };
     HostIommu *host = emul_new(NULL);
 
-    g_assert_cmpint(host_call(host, host->fd, _IO(IOMMUFD_TYPE, 0x8f), &cmd),
+    g_assert_cmpint(host_call(host, host->fd, _IO(IOMMUFD_TYPE, 0x82), &cmd),
                     ==, -ENOTTY);
     g_assert_cmpint(host_call(host, host->fd, _IO(IOMMUFD_TYPE, 0xff), &cmd),
                     ==, -ENOTTY);
