@@ -19,18 +19,6 @@ enum {
     FIXED = IOMMU_IOAS_MAP_FIXED_IOVA | READ_WRITE,
 };
 
-/* Some hosts have no maps (yet), and say so. */
-static bool has_maps(Conformance *c)
-{
-    struct iommu_ioas_unmap cmd = { .size = sizeof(cmd) };
-
-    if (host_ioctl(c, IOMMU_IOAS_UNMAP, &cmd) < 0 && errno == ENOTTY) {
-        c->skipped = "this host has no maps (IOMMU_IOAS_MAP is ENOTTY)";
-        return false;
-    }
-    return true;
-}
-
 /* An IOAS with a device, and memory to map. */
 typedef struct Space {
     uint32_t ioas_id;
@@ -42,9 +30,6 @@ typedef struct Space {
 
 static bool space_up(Conformance *c, Space *s)
 {
-    if (!has_maps(c)) {
-        return false;
-    }
     s->memfd = memfd_create("conformance", MFD_CLOEXEC);
     if (!need(c, "memfd", s->memfd) ||
         !need(c, "truncate", ftruncate(s->memfd, BYTES)) ||
@@ -393,9 +378,6 @@ static void ranges(Conformance *c)
     uint32_t ioas_id, stdev_id, num = 2;
     uint64_t alignment = 0;
 
-    if (!has_maps(c)) {
-        return;
-    }
     need(c, "IOAS", ioas_alloc(c, &ioas_id));
     check_errno(c, "no device", iova_ranges(c, ioas_id, &num, range,
                                             &alignment), 0);
@@ -425,6 +407,56 @@ static void ranges(Conformance *c)
     need(c, "destroy", destroy(c, ioas_id));
 }
 
+static int hwpt_alloc(Conformance *c, uint32_t dev_id, uint32_t ioas_id,
+                      uint32_t pagetable_type, uint32_t *id)
+{
+    struct iommu_hwpt_selftest data = { .pagetable_type = pagetable_type };
+    struct iommu_hwpt_alloc cmd = {
+        .size = sizeof(cmd),
+        .dev_id = dev_id,
+        .pt_id = ioas_id,
+        .data_type = IOMMU_HWPT_DATA_SELFTEST,
+        .data_len = sizeof(data),
+        .data_uptr = (uintptr_t)&data,
+    };
+    int ret = host_ioctl(c, IOMMU_HWPT_ALLOC, &cmd);
+
+    *id = cmd.out_hwpt_id;
+    return ret;
+}
+
+/* What all HWPTs on it can map, whether a device is attached or not. */
+static void ranges_of_hwpts(Conformance *c)
+{
+    struct iommu_iova_range range = { 0 };
+    uint32_t home_id, ioas_id, stdev_id, dev_id, wide_id, id, num = 1;
+    uint64_t alignment = 0;
+
+    need(c, "IOAS", ioas_alloc(c, &home_id));
+    need(c, "IOAS", ioas_alloc(c, &ioas_id));
+    need(c, "device", mock_device(c, home_id, 0, &stdev_id, NULL, &dev_id));
+    need(c, "wide HWPT", hwpt_alloc(c, dev_id, ioas_id, MOCK_IOMMUPT_HUGE,
+                                    &wide_id));
+    need(c, "ranges", iova_ranges(c, ioas_id, &num, &range, &alignment));
+    check_value(c, "wide, from", range.start, 0);
+    check_value(c, "to", range.last, 0x3fffffffff);
+    check_value(c, "alignment", alignment, 4096);
+    need(c, "HWPT", hwpt_alloc(c, dev_id, ioas_id, 0, &id));
+    num = 1;
+    need(c, "ranges", iova_ranges(c, ioas_id, &num, &range, &alignment));
+    check_value(c, "both, from", range.start, MOCK_APERTURE_START);
+    check_value(c, "to", range.last, MOCK_APERTURE_LAST);
+    check_value(c, "alignment", alignment, 4096);
+    need(c, "destroy", destroy(c, id));
+    num = 1;
+    need(c, "ranges", iova_ranges(c, ioas_id, &num, &range, &alignment));
+    check_value(c, "wide again, from", range.start, 0);
+    need(c, "destroy", destroy(c, wide_id));
+    need(c, "destroy", destroy(c, stdev_id));
+    need(c, "destroy", destroy(c, home_id));
+    need(c, "destroy", destroy(c, ioas_id));
+}
+
 /* Sizes, each with a command that is refused for its IOAS if it gets there. */
 static void sizes(Conformance *c)
 {
@@ -438,9 +470,6 @@ static void sizes(Conformance *c)
         { IOMMU_IOAS_IOVA_RANGES, sizeof(struct iommu_ioas_iova_ranges) },
     };
 
-    if (!has_maps(c)) {
-        return;
-    }
     for (size_t i = 0; i < G_N_ELEMENTS(requests); i++) {
         char buf[64] = { 0 };
         uint32_t size = requests[i].size - 1;
@@ -471,7 +500,8 @@ const ConformanceCase conformance_ioas[] = {
     { "ioas/map-file/outlives-its-descriptor", file_is_closed },
     { "ioas/unmap/whole-maps-only", unmaps },
     { "ioas/unmap/all", unmaps_all },
-    { "ioas/IOVA-ranges", ranges },
+    { "ioas/IOVA-ranges/of-a-device", ranges },
+    { "ioas/IOVA-ranges/of-HWPTs", ranges_of_hwpts },
     { "ioas/sizes", sizes },
     { NULL, NULL },
 };
