@@ -100,6 +100,7 @@ typedef struct EmulHost {
     EmulQueue *free_queues;     /* [lock] */
     uint32_t queue_count;       /* [lock] queues ever made */
     EmulStats stats;            /* [lock] objects, invalidations, busy */
+    EmulMapped mapped;          /* [lock] */
     EmulControls controls;
     EmulSlots queues;           /* queue index to EmulQueue */
     EmulSlots fds;              /* fd to EMUL_FD() */
@@ -275,7 +276,8 @@ void emul_ioas_remove_domain_locked(EmulHost *host, EmulIoas *ioas,
     REQUIRES(&host->lock);
 
 /* With its mappings; the memory only. */
-void emul_ioas_free(EmulIoas *ioas);
+void emul_ioas_free_locked(EmulHost *host, EmulIoas *ioas)
+    REQUIRES(&host->lock);
 
 /* ---- emul-viommu.c, emul-veventq.c: what a guest's IOMMU is made of ---- */
 

@@ -121,6 +121,17 @@ static int check_file(int fd, MapRequest *req)
     return req->start + req->length > (uint64_t)st.st_size ? -EINVAL : 0;
 }
 
+/* Count @map once more, or once less. */
+static void count_locked(EmulHost *host, const EmulMap *map, bool more)
+    REQUIRES(&host->lock)
+{
+    uint64_t bytes = map->last - map->first + 1;
+
+    bytes = more ? bytes : -bytes;
+    host->mapped.bytes += bytes;
+    host->mapped.file_bytes += map->by_file ? bytes : 0;
+}
+
 /* In the kernel's order, as far as it comes before the IOAS is looked up. */
 static int check_flags(const MapRequest *req, uint32_t reserved)
 {
@@ -256,6 +267,7 @@ static int map_locked(EmulHost *host, MapRequest *req) REQUIRES(&host->lock)
         .pin_err = req->pin_err,
     };
     g_array_insert_val(ioas->maps, map_index(ioas, map.first), map);
+    count_locked(host, &map, true);
     return 0;
 }
 
@@ -343,8 +355,9 @@ int emul_ioas_map_file(EmulHost *host, void *arg)
  * Whole mappings only. As in the kernel, those before one that would have to be
  * cut are gone when that fails.
  */
-static int unmap_range(EmulIoas *ioas, uint64_t first, uint64_t last,
-                       uint64_t *unmapped)
+static int unmap_range_locked(EmulHost *host, EmulIoas *ioas, uint64_t first,
+                              uint64_t last, uint64_t *unmapped)
+    REQUIRES(&host->lock)
 {
     const EmulMap *map;
 
@@ -354,6 +367,7 @@ static int unmap_range(EmulIoas *ioas, uint64_t first, uint64_t last,
             return -ENOENT;
         }
         *unmapped += map->last - map->first + 1;
+        count_locked(host, map, false);
         g_array_remove_index(ioas->maps, map_index(ioas, map->first));
     }
     return 0;
@@ -371,7 +385,7 @@ static int unmap_locked(EmulHost *host, struct iommu_ioas_unmap *cmd)
         return -ENOENT;
     }
     if (cmd->iova == 0 && cmd->length == UINT64_MAX) {
-        unmap_range(ioas, 0, UINT64_MAX, &unmapped);
+        unmap_range_locked(host, ioas, 0, UINT64_MAX, &unmapped);
         cmd->length = unmapped;
         return 0;               /* all of nothing, too */
     }
@@ -384,8 +398,8 @@ static int unmap_locked(EmulHost *host, struct iommu_ioas_unmap *cmd)
     if (cmd->iova + (cmd->length - 1) < cmd->iova) {
         return -EOVERFLOW;
     }
-    ret = unmap_range(ioas, cmd->iova, cmd->iova + (cmd->length - 1),
-                      &unmapped);
+    ret = unmap_range_locked(host, ioas, cmd->iova,
+                             cmd->iova + (cmd->length - 1), &unmapped);
     if (ret == 0 && unmapped == 0) {
         ret = -ENOENT;
     }
@@ -437,6 +451,17 @@ int emul_ioas_iova_ranges(EmulHost *host, void *arg)
     return cmd->num_iovas > room ? -EMSGSIZE : 0;
 }
 
+EmulMapped emul_get_mapped(HostIommu *base)
+{
+    EmulHost *host = emul_host(base);
+    EmulMapped mapped;
+
+    lock_acquire(&host->lock);
+    mapped = host->mapped;
+    lock_release(&host->lock);
+    return mapped;
+}
+
 /* What is mapped already must suit the new domain, and is pinned for it. */
 int emul_ioas_add_domain_locked(EmulHost *host, EmulIoas *ioas, EmulHwpt *hwpt)
 {
@@ -469,8 +494,11 @@ void emul_ioas_remove_domain_locked(EmulHost *host, EmulIoas *ioas,
     ioas->domains = g_slist_remove(ioas->domains, hwpt);
 }
 
-void emul_ioas_free(EmulIoas *ioas)
+void emul_ioas_free_locked(EmulHost *host, EmulIoas *ioas)
 {
+    uint64_t unmapped;
+
+    unmap_range_locked(host, ioas, 0, UINT64_MAX, &unmapped);
     g_slist_free(ioas->domains);
     if (ioas->maps) {
         g_array_unref(ioas->maps);

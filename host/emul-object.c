@@ -164,7 +164,7 @@ static void object_destroy_locked(EmulHost *host, EmulObject *obj)
     switch (obj->type) {
     case EMUL_IOAS:
         emul_object_remove_locked(host, obj, false);
-        emul_ioas_free((EmulIoas *)obj);
+        emul_ioas_free_locked(host, (EmulIoas *)obj);
         break;
     case EMUL_HWPT:
         hwpt_destroy_locked(host, (EmulHwpt *)obj);
@@ -385,13 +385,14 @@ int emul_hwpt_alloc(EmulHost *host, void *arg)
 }
 
 /* No user counts any more: whatever else refers to @obj is freed as well. */
-static void object_free(EmulObject *obj)
+static void object_free(EmulHost *host, EmulObject *obj)
+    NO_THREAD_SAFETY_ANALYSIS
 {
     switch (obj->type) {
     case EMUL_DEVICE:
         break;              /* EmulHost::devices has it */
     case EMUL_IOAS:
-        emul_ioas_free((EmulIoas *)obj);
+        emul_ioas_free_locked(host, (EmulIoas *)obj);
         break;
     case EMUL_VIOMMU:
         g_hash_table_unref(((EmulViommu *)obj)->vdevices);
@@ -410,7 +411,7 @@ void emul_objects_free(EmulHost *host)
         EmulObject *obj = g_ptr_array_index(host->objects, i);
 
         if (obj && obj != &tombstone) {
-            object_free(obj);
+            object_free(host, obj);
         }
     }
     g_ptr_array_unref(host->objects);

@@ -8,6 +8,8 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <sys/resource.h>
 
 /* 0 or -errno: errno does not survive the formatting of a message. */
 static int host_ioctl(HostIommu *host, unsigned long request, void *arg)
@@ -37,6 +39,106 @@ bool iommufd_ioas_alloc(HostIommu *host, uint32_t *ioas_id, GError **error)
         return false;
     }
     *ioas_id = cmd.out_ioas_id;
+    return true;
+}
+
+#define MAP_FLAGS (IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE | \
+                   IOMMU_IOAS_MAP_WRITEABLE)
+
+static int map_file(HostIommu *host, uint32_t ioas_id,
+                    const IommufdMemory *memory)
+{
+    struct iommu_ioas_map_file cmd = {
+        .size = sizeof(cmd),
+        .flags = MAP_FLAGS,
+        .ioas_id = ioas_id,
+        .fd = memory->fd,
+        .start = memory->offset,
+        .length = memory->length,
+        .iova = memory->iova,
+    };
+
+    return host_ioctl(host, IOMMU_IOAS_MAP_FILE, &cmd);
+}
+
+static int map_address(HostIommu *host, uint32_t ioas_id,
+                       const IommufdMemory *memory)
+{
+    struct iommu_ioas_map cmd = {
+        .size = sizeof(cmd),
+        .flags = MAP_FLAGS,
+        .ioas_id = ioas_id,
+        .user_va = (uintptr_t)memory->va,
+        .length = memory->length,
+        .iova = memory->iova,
+    };
+
+    return host_ioctl(host, IOMMU_IOAS_MAP, &cmd);
+}
+
+/* What the operator can do about a failed map; free it. */
+static char *map_hint(int err)
+{
+    struct rlimit limit;
+
+    switch (err) {
+    case ENOMEM:
+        if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
+            limit.rlim_cur == RLIM_INFINITY) {
+            return g_strdup(" (the host is short of memory)");
+        }
+        return g_strdup_printf(" (it is pinned, and RLIMIT_MEMLOCK is %"
+                               PRIu64 " bytes: raise it, as by ulimit -l, or "
+                               "give this process CAP_IPC_LOCK)",
+                               (uint64_t)limit.rlim_cur);
+    case EFAULT:
+        return g_strdup(" (there is no memory that can be written)");
+    case EINVAL:
+        return g_strdup(" (the host's IOMMU does not reach that address, or "
+                        "the host reserves part of it, as for interrupts, or "
+                        "the file is no memfd)");
+    default:
+        return g_strdup("");
+    }
+}
+
+bool iommufd_ioas_map(HostIommu *host, uint32_t ioas_id,
+                      const IommufdMemory *memory, GError **error)
+{
+    int ret = memory->fd >= 0 ? map_file(host, ioas_id, memory) : -ENOTTY;
+
+    if (ret == -ENOTTY) {
+        ret = map_address(host, ioas_id, memory);
+    }
+    if (ret < 0) {
+        g_autofree char *hint = map_hint(-ret);
+
+        error_set_errno(error, -ret,
+                        "cannot map %" PRIu64 " bytes of guest memory at 0x%"
+                        PRIx64 " into IOAS %u%s", memory->length, memory->iova,
+                        ioas_id, hint);
+        return false;
+    }
+    return true;
+}
+
+bool iommufd_ioas_unmap(HostIommu *host, uint32_t ioas_id, uint64_t iova,
+                        uint64_t length, GError **error)
+{
+    struct iommu_ioas_unmap cmd = {
+        .size = sizeof(cmd),
+        .ioas_id = ioas_id,
+        .iova = iova,
+        .length = length,
+    };
+    int ret = host_ioctl(host, IOMMU_IOAS_UNMAP, &cmd);
+
+    if (ret < 0) {
+        error_set_errno(error, -ret,
+                        "cannot unmap %" PRIu64 " bytes of guest memory at 0x%"
+                        PRIx64 " from IOAS %u", length, iova, ioas_id);
+        return false;
+    }
     return true;
 }
 

@@ -10,33 +10,55 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Where RAM begins on QEMU's virt machine. */
 #define RAM_BASE UINT64_C(0x40000000)
 
 struct GuestRam {
     GuestMem *mem;
+    int fd;                     /* a memfd, which can be mapped by file */
     uint8_t *hva;
     uint64_t size;
     uint64_t used;              /* bytes from the start */
 };
 
-GuestRam *guest_ram_new(uint64_t size, GError **error)
+/* Pages that nobody touches cost nothing. */
+static GuestRam *ram_map(uint64_t size, GError **error)
 {
-    GuestMemRegion region = { .gpa = RAM_BASE, .size = size };
+    int fd = memfd_create("guest-ram", MFD_CLOEXEC);
+    void *hva = MAP_FAILED;
     GuestRam *ram;
 
-    /* Pages that nobody touches cost nothing. */
-    region.hva = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (region.hva == MAP_FAILED) {
+    if (fd >= 0 && ftruncate(fd, (off_t)size) == 0) {
+        hva = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_NORESERVE, fd, 0);
+    }
+    if (hva == MAP_FAILED) {
         error_set_errno(error, errno, "%" PRIu64 " bytes of guest memory",
                         size);
+        if (fd >= 0) {
+            close(fd);
+        }
         return NULL;
     }
     ram = g_new0(GuestRam, 1);
-    ram->hva = region.hva;
+    ram->fd = fd;
+    ram->hva = hva;
     ram->size = size;
+    return ram;
+}
+
+GuestRam *guest_ram_new(uint64_t size, GError **error)
+{
+    GuestMemRegion region = { .gpa = RAM_BASE, .size = size, .has_fd = true };
+    GuestRam *ram = ram_map(size, error);
+
+    if (!ram) {
+        return NULL;
+    }
+    region.hva = ram->hva;
+    region.fd = ram->fd;
     ram->mem = guest_mem_new();
     if (!guest_mem_set_regions(ram->mem, &region, 1, error)) {
         guest_ram_free(ram);
@@ -50,6 +72,7 @@ void guest_ram_free(GuestRam *ram)
     if (ram) {
         guest_mem_free(ram->mem);
         munmap(ram->hva, ram->size);
+        close(ram->fd);
         g_free(ram);
     }
 }

@@ -8,12 +8,16 @@
  * Readers hold the RCU section over their accesses to guest memory, not just
  * over the search: this is what lets guest_mem_set_regions() promise that the
  * old memory may be unmapped.
+ *
+ * A change of listeners is a walk over the old table and the new one, and so is
+ * its undoing: nothing is noted in between.
  */
 #include "hw/iommu/guest-mem.h"
 
 #include "base/error.h"
 #include "base/lock.h"
 #include "base/rcu.h"
+#include "base/report.h"
 
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -28,7 +32,9 @@ typedef struct MemTable {
 } MemTable;
 
 struct GuestMem {
-    _Atomic(MemTable *) table;  /* [RCU]; one writer at a time */
+    Lock lock;                  /* serialises writers */
+    _Atomic(MemTable *) table;  /* [lock] to store, [RCU] to load */
+    GuestMemListener *listeners;    /* [lock] */
 };
 
 /* The last region that begins at or below @gpa, or NULL. */
@@ -137,6 +143,10 @@ static const char *region_fault(const GuestMemRegion *region)
     if (!region->hva || (uintptr_t)region->hva % HVA_ALIGN) {
         return "host address must be a multiple of 8, not NULL";
     }
+    if (region->has_fd && (region->fd < 0 || region->offset % REGION_ALIGN)) {
+        return "must have an open file, and an offset that is a multiple of "
+               "4096";
+    }
     return NULL;
 }
 
@@ -182,30 +192,177 @@ static MemTable *table_new(const GuestMemRegion *regions, size_t count)
     return table;
 }
 
+static bool region_equal(const GuestMemRegion *a, const GuestMemRegion *b)
+{
+    return a->gpa == b->gpa && a->size == b->size && a->hva == b->hva &&
+           a->has_fd == b->has_fd &&
+           (!a->has_fd || (a->fd == b->fd && a->offset == b->offset));
+}
+
+static bool table_has(const MemTable *table, const GuestMemRegion *region)
+{
+    const GuestMemRegion *found = table_find(table, region->gpa);
+
+    return found && region_equal(found, region);
+}
+
+/* Whether @region is not in @table as it is, but in the way of one that is. */
+static bool in_the_way(const MemTable *table, const GuestMemRegion *region)
+{
+    const GuestMemRegion *found = table_find(table, region->gpa +
+                                                    (region->size - 1));
+
+    return found && found->gpa + (found->size - 1) >= region->gpa &&
+           !table_has(table, region);
+}
+
+/* Take back the first @count regions of @new, as far as they were new. */
+static void listener_undo(GuestMemListener *listener, const MemTable *old,
+                          const MemTable *new, size_t count)
+{
+    while (count-- > 0) {
+        if (!table_has(old, &new->regions[count])) {
+            listener->del(listener, &new->regions[count]);
+        }
+    }
+    for (size_t i = 0; i < old->count; i++) {
+        GError *error = NULL;
+
+        if (in_the_way(new, &old->regions[i]) &&
+            !listener->add(listener, &old->regions[i], &error)) {
+            error_report_err(error);    /* it was there a moment ago */
+        }
+    }
+}
+
+static bool listener_apply(GuestMemListener *listener, const MemTable *old,
+                           const MemTable *new, GError **error)
+{
+    for (size_t i = 0; i < old->count; i++) {
+        if (in_the_way(new, &old->regions[i])) {
+            listener->del(listener, &old->regions[i]);
+        }
+    }
+    for (size_t i = 0; i < new->count; i++) {
+        if (!table_has(old, &new->regions[i]) &&
+            !listener->add(listener, &new->regions[i], error)) {
+            listener_undo(listener, old, new, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What is gone, and has not had to go before. */
+static void listener_finish(GuestMemListener *listener, const MemTable *old,
+                            const MemTable *new)
+{
+    for (size_t i = 0; i < old->count; i++) {
+        if (!table_has(new, &old->regions[i]) &&
+            !in_the_way(new, &old->regions[i])) {
+            listener->del(listener, &old->regions[i]);
+        }
+    }
+}
+
+static bool listeners_apply_locked(GuestMem *mem, const MemTable *old,
+                                   const MemTable *new, GError **error)
+    REQUIRES(&mem->lock)
+{
+    GuestMemListener *failed;
+
+    for (failed = mem->listeners; failed; failed = failed->next) {
+        if (!listener_apply(failed, old, new, error)) {
+            break;
+        }
+    }
+    if (!failed) {
+        return true;
+    }
+    for (GuestMemListener *l = mem->listeners; l != failed; l = l->next) {
+        listener_undo(l, old, new, new->count);
+    }
+    return false;
+}
+
+/* Return: the table that is out of use, or NULL and @error set. */
+static MemTable *replace_locked(GuestMem *mem, MemTable *new, GError **error)
+    REQUIRES(&mem->lock)
+{
+    /* Relaxed: only writers store, under the lock. */
+    MemTable *old = atomic_load_explicit(&mem->table, memory_order_relaxed);
+
+    if (!listeners_apply_locked(mem, old, new, error)) {
+        return NULL;
+    }
+    /* Release: pairs with the acquire load in guest_mem_ptr(). */
+    atomic_store_explicit(&mem->table, new, memory_order_release);
+    rcu_synchronize();
+    for (GuestMemListener *l = mem->listeners; l; l = l->next) {
+        listener_finish(l, old, new);
+    }
+    return old;
+}
+
 bool guest_mem_set_regions(GuestMem *mem, const GuestMemRegion *regions,
                            size_t count, GError **error)
 {
     MemTable *new = table_new(regions, count);
-    MemTable *old;
+    MemTable *old = NULL;
 
     lock_assert_may_wait();
-    if (!regions_check(new, error)) {
-        g_free(new);
-        return false;
+    if (regions_check(new, error)) {
+        lock_acquire(&mem->lock);
+        old = replace_locked(mem, new, error);
+        lock_release(&mem->lock);
     }
-    /* Relaxed: only writers store, and they come one at a time. */
-    old = atomic_load_explicit(&mem->table, memory_order_relaxed);
-    /* Release: pairs with the acquire load in guest_mem_ptr(). */
-    atomic_store_explicit(&mem->table, new, memory_order_release);
-    rcu_synchronize();
-    g_free(old);
-    return true;
+    g_free(old ? old : new);
+    return old;
+}
+
+/* As if all regions had been set now: from none to those, or back. */
+static const MemTable no_regions;
+
+bool guest_mem_add_listener(GuestMem *mem, GuestMemListener *listener,
+                            GError **error)
+{
+    bool added;
+
+    lock_acquire(&mem->lock);
+    /* Relaxed: as in replace_locked(). */
+    added = listener_apply(listener, &no_regions,
+                           atomic_load_explicit(&mem->table,
+                                                memory_order_relaxed), error);
+    if (added) {
+        listener->next = mem->listeners;
+        mem->listeners = listener;
+    }
+    lock_release(&mem->lock);
+    return added;
+}
+
+void guest_mem_remove_listener(GuestMem *mem, GuestMemListener *listener)
+{
+    GuestMemListener **link = &mem->listeners;
+
+    lock_acquire(&mem->lock);
+    while (*link != listener) {
+        link = &(*link)->next;
+    }
+    *link = listener->next;
+    /* Relaxed: as in replace_locked(). */
+    listener_finish(listener, atomic_load_explicit(&mem->table,
+                                                   memory_order_relaxed),
+                    &no_regions);
+    lock_release(&mem->lock);
 }
 
 GuestMem *guest_mem_new(void)
 {
     GuestMem *mem = g_new(GuestMem, 1);
 
+    lock_init(&mem->lock, LOCK_RANK_MEMORY);
+    mem->listeners = NULL;
     atomic_init(&mem->table, table_new(NULL, 0));
     return mem;
 }
@@ -215,6 +372,7 @@ void guest_mem_free(GuestMem *mem)
     if (mem) {
         /* Relaxed: no other thread uses it any more. */
         g_free(atomic_load_explicit(&mem->table, memory_order_relaxed));
+        lock_destroy(&mem->lock);
         g_free(mem);
     }
 }

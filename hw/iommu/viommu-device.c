@@ -5,7 +5,9 @@
  *
  *   IOAS <- nesting parent HWPT <- vIOMMU <- vDEVICE, nested HWPT, vEVENTQ
  *
- * (VT-d has no vIOMMU: there the nested HWPTs are on the nesting parent.)
+ * (VT-d has no vIOMMU: there the nested HWPTs are on the nesting parent.) Guest
+ * memory is mapped last: that is what costs, and all else that a host may
+ * refuse has been asked for by then.
  *
  * A device is published before it is attached, so that no event of it can
  * reach the pump as a stranger's, and unpublished before it is detached.
@@ -54,6 +56,7 @@ static bool viommu_object_alloc(Viommu *viommu, uint32_t dev_id, GError **error)
 }
 
 static bool host_up(Viommu *viommu, VfioDevice *vfio, GError **error)
+    REQUIRES(&viommu->config_lock)
 {
     ViommuHost *host = &viommu->host;
     uint32_t dev_id = vfio_device_get_dev_id(vfio);
@@ -71,8 +74,13 @@ static bool host_up(Viommu *viommu, VfioDevice *vfio, GError **error)
     if (!viommu->ops->host_up(viommu, vfio, error)) {
         goto out_destroy_viommu;
     }
+    if (!viommu_map_memory(viommu, error)) {
+        goto out_model_down;
+    }
     return true;
 
+out_model_down:
+    viommu->ops->host_down(viommu);
 out_destroy_viommu:
     destroy(host, host->viommu_id);
 out_destroy_parent:
@@ -84,10 +92,11 @@ out_clear:
     return false;
 }
 
-static void host_down(Viommu *viommu)
+static void host_down(Viommu *viommu) REQUIRES(&viommu->config_lock)
 {
     ViommuHost *host = &viommu->host;
 
+    viommu_unmap_memory(viommu);
     viommu->ops->host_down(viommu);
     destroy(host, host->viommu_id);
     destroy(host, host->parent_hwpt_id);

@@ -100,6 +100,8 @@ typedef struct ViommuOps {
  * @devices: how many of the host's there are
  * @fault_id: the fault queue, while @fault_hwpts is not 0
  * @fault_hwpts: HWPTs that name it
+ * @memory: maps guest memory into the IOAS. Reads @iommu and @ioas_id under
+ *          GuestMem's lock instead: they are constant while it listens
  */
 typedef struct ViommuHost {
     HostIommu *iommu;
@@ -109,6 +111,7 @@ typedef struct ViommuHost {
     uint32_t viommu_id;
     uint32_t fault_id;
     unsigned fault_hwpts;
+    GuestMemListener memory;
 } ViommuHost;
 
 /**
@@ -439,6 +442,18 @@ void viommu_pages_flush(Viommu *viommu);
 
 /* End all groups of an emulated device that was unpublished. Blocks. */
 void viommu_pages_drop_device(Viommu *viommu, ViommuDevice *device)
+    REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+
+/**
+ * viommu_map_memory() - map guest memory into the IOAS, and follow its changes
+ * viommu_unmap_memory() - undo it
+ *
+ * Context: May block: the host pins what is mapped.
+ * Return: false and @error set, and nothing is mapped.
+ */
+bool viommu_map_memory(Viommu *viommu, GError **error)
+    REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+void viommu_unmap_memory(Viommu *viommu)
     REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
 
 /* viommu-device.c: an emulated device in the map, and out of it. */

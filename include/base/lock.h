@@ -36,6 +36,7 @@
  * @LOCK_RANK_BIG: stand-in for a monitor's big lock (program and tests only)
  * @LOCK_RANK_DEVICE: stand-in for a device's own lock (program and tests only)
  * @LOCK_RANK_CONFIG: Viommu::config_lock
+ * @LOCK_RANK_MEMORY: GuestMem::lock
  * @LOCK_RANK_RING: Viommu::ring_lock
  * @LOCK_RANK_MOCK_DEVICE: a device of the kernel's mock driver: held across
  *                         host ioctls, as the kernel's own
@@ -47,6 +48,7 @@ typedef enum LockRank {
     LOCK_RANK_BIG,
     LOCK_RANK_DEVICE,
     LOCK_RANK_CONFIG,
+    LOCK_RANK_MEMORY,
     LOCK_RANK_RING,
     LOCK_RANK_MOCK_DEVICE,
     LOCK_RANK_MOCK_EVENTS,

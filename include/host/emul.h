@@ -83,6 +83,18 @@ EmulPageStats emul_get_page_stats(HostIommu *host);
 EmulStats emul_get_stats(HostIommu *host);
 
 /**
+ * struct EmulMapped - memory in all IOASes now
+ * @bytes: in all
+ * @file_bytes: of these, by file
+ */
+typedef struct EmulMapped {
+    uint64_t bytes;
+    uint64_t file_bytes;
+} EmulMapped;
+
+EmulMapped emul_get_mapped(HostIommu *host);
+
+/**
  * enum EmulCall - which calls an EmulFailure looks at
  */
 typedef enum EmulCall {

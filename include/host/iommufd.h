@@ -23,6 +23,37 @@ bool iommufd_destroy(HostIommu *host, uint32_t id, GError **error);
 /* IOMMU_IOAS_ALLOC */
 bool iommufd_ioas_alloc(HostIommu *host, uint32_t *ioas_id, GError **error);
 
+/**
+ * struct IommufdMemory - memory of this process, and where devices see it
+ * @iova: where they do; a multiple of the host's page size, as the rest is
+ * @length: bytes
+ * @va: where it is here
+ * @fd: the memfd that it is, or -1
+ * @offset: where in the file it begins
+ */
+typedef struct IommufdMemory {
+    uint64_t iova;
+    uint64_t length;
+    void *va;
+    int fd;
+    uint64_t offset;
+} IommufdMemory;
+
+/**
+ * iommufd_ioas_map() - map memory for reading and writing
+ *
+ * IOMMU_IOAS_MAP_FILE where there is a file and the kernel knows that request
+ * (Linux 6.13), IOMMU_IOAS_MAP otherwise.
+ *
+ * Context: Pins the memory if there is a HWPT on the IOAS: that takes time.
+ */
+bool iommufd_ioas_map(HostIommu *host, uint32_t ioas_id,
+                      const IommufdMemory *memory, GError **error);
+
+/* IOMMU_IOAS_UNMAP of what was mapped as a whole. */
+bool iommufd_ioas_unmap(HostIommu *host, uint32_t ioas_id, uint64_t iova,
+                        uint64_t length, GError **error);
+
 /* IOMMU_HWPT_ALLOC with IOMMU_HWPT_ALLOC_NEST_PARENT, on an IOAS */
 bool iommufd_nest_parent_alloc(HostIommu *host, uint32_t dev_id,
                                uint32_t ioas_id, uint32_t *hwpt_id,

@@ -253,11 +253,16 @@ static void test_file_may_be_closed(void)
     Space s;
 
     space_init(&s, true);
+    g_assert_cmpint(map_at(&s, 0, PAGE), ==, 0);
     g_assert_cmpint(map_file(&s, FIXED | RW, s.fd, 0, PAGE, &iova), ==, 0);
+    g_assert_cmpuint(emul_get_mapped(s.m.host).bytes, ==, 2 * PAGE);
+    g_assert_cmpuint(emul_get_mapped(s.m.host).file_bytes, ==, PAGE);
     close(s.fd);
     s.fd = -1;
     g_assert_cmpint(unmap(&s, BASE, PAGE, &unmapped), ==, 0);
     g_assert_cmpuint(unmapped, ==, PAGE);
+    g_assert_cmpuint(emul_get_mapped(s.m.host).bytes, ==, PAGE);
+    g_assert_cmpuint(emul_get_mapped(s.m.host).file_bytes, ==, 0);
     space_cleanup(&s);
 }
 
@@ -491,6 +496,10 @@ static void test_late(gconstpointer data)
     g_assert_cmpint(device_attach(s.m.host, s.m.device_fd, &pt_id), ==, 0);
     g_assert_cmpuint(emul_get_stats(s.m.host).objects, ==, objects);
     /* Mappings are no users: they go with the IOAS. */
+    g_assert_cmpuint(emul_get_mapped(s.m.host).bytes, ==, c->length);
+    g_assert_cmpint(destroy(s.m.host, s.ioas_id), ==, 0);
+    g_assert_cmpuint(emul_get_mapped(s.m.host).bytes, ==, 0);
+    s.ioas_id = s.m.ioas_id;
     space_cleanup(&s);
 }
 

@@ -15,6 +15,8 @@
 /* A host address for regions that are looked up, never touched. */
 #define SOMEWHERE ((void *)UINT64_C(0x10000000))
 
+#define REGION(a, n, at) { .gpa = (a), .size = (n), .hva = (at) }
+
 static void set_regions(GuestMem *mem, const GuestMemRegion *regions,
                         size_t count)
 {
@@ -57,9 +59,9 @@ static void test_no_region(void)
  * on the host, a hole, and the last page of the address space.
  */
 static const GuestMemRegion layout[] = {
-    { 3 * PAGE, PAGE, (char *)SOMEWHERE + 64 * PAGE },
-    { -PAGE, PAGE, (char *)SOMEWHERE + 32 * PAGE },
-    { PAGE, 2 * PAGE, SOMEWHERE },
+    REGION(3 * PAGE, PAGE, (char *)SOMEWHERE + 64 * PAGE),
+    REGION(-PAGE, PAGE, (char *)SOMEWHERE + 32 * PAGE),
+    REGION(PAGE, 2 * PAGE, SOMEWHERE),
 };
 
 static const struct {
@@ -117,9 +119,8 @@ static void test_search_every_count(void)
             /* Downwards, so that they need sorting. */
             unsigned page = 2 * (count - i);
 
-            regions[i] = (GuestMemRegion) {
-                page * PAGE, PAGE, (char *)SOMEWHERE + page * PAGE,
-            };
+            regions[i] = (GuestMemRegion)
+                REGION(page * PAGE, PAGE, (char *)SOMEWHERE + page * PAGE);
         }
         set_regions(mem, regions, count);
         for (unsigned page = 0; page <= 2 * count + 2; page++) {
@@ -138,25 +139,32 @@ static const struct {
     GuestMemRegion regions[2];
     size_t count;
 } refused[] = {
-    { "empty", "*0x1000+0x0 *not 0*", { { PAGE, 0, SOMEWHERE } }, 1 },
+    { "empty", "*0x1000+0x0 *not 0*", { REGION(PAGE, 0, SOMEWHERE) }, 1 },
     { "size-misaligned", "*+0x1008 *size*4096*",
-      { { 0, PAGE + 8, SOMEWHERE } }, 1 },
+      { REGION(0, PAGE + 8, SOMEWHERE) }, 1 },
     { "address-misaligned", "*0x800+*address*4096*",
-      { { PAGE / 2, PAGE, SOMEWHERE } }, 1 },
+      { REGION(PAGE / 2, PAGE, SOMEWHERE) }, 1 },
     { "host-address-misaligned", "*0x10000004*multiple of 8*",
-      { { 0, PAGE, (char *)SOMEWHERE + 4 } }, 1 },
-    { "host-address-null", "*not NULL*", { { 0, PAGE, NULL } }, 1 },
+      { REGION(0, PAGE, (char *)SOMEWHERE + 4) }, 1 },
+    { "host-address-null", "*not NULL*", { REGION(0, PAGE, NULL) }, 1 },
     { "wraps", "*0xfffffffffffff000+0x2000 *below 2^64*",
-      { { -PAGE, 2 * PAGE, SOMEWHERE } }, 1 },
-    { "wraps-far", "*below 2^64*", { { 2 * PAGE, -PAGE, SOMEWHERE } }, 1 },
+      { REGION(-PAGE, 2 * PAGE, SOMEWHERE) }, 1 },
+    { "wraps-far", "*below 2^64*", { REGION(2 * PAGE, -PAGE, SOMEWHERE) }, 1 },
     { "same-address", "*overlaps*",
-      { { PAGE, PAGE, SOMEWHERE }, { PAGE, PAGE, SOMEWHERE } }, 2 },
+      { REGION(PAGE, PAGE, SOMEWHERE), REGION(PAGE, PAGE, SOMEWHERE) }, 2 },
     { "overlap-by-a-page", "*0x2000+*overlaps*",
-      { { 2 * PAGE, PAGE, SOMEWHERE }, { PAGE, 2 * PAGE, SOMEWHERE } }, 2 },
+      { REGION(2 * PAGE, PAGE, SOMEWHERE),
+        REGION(PAGE, 2 * PAGE, SOMEWHERE) }, 2 },
     { "one-in-the-other", "*0x2000+*overlaps*",
-      { { 0, 9 * PAGE, SOMEWHERE }, { 2 * PAGE, PAGE, SOMEWHERE } }, 2 },
+      { REGION(0, 9 * PAGE, SOMEWHERE),
+        REGION(2 * PAGE, PAGE, SOMEWHERE) }, 2 },
     { "overlap-at-the-end", "*0xfffffffffffff000+*overlaps*",
-      { { -2 * PAGE, 2 * PAGE, SOMEWHERE }, { -PAGE, PAGE, SOMEWHERE } }, 2 },
+      { REGION(-2 * PAGE, 2 * PAGE, SOMEWHERE),
+        REGION(-PAGE, PAGE, SOMEWHERE) }, 2 },
+    { "file-misaligned", "*offset*4096*",
+      { { .size = PAGE, .hva = SOMEWHERE, .has_fd = true, .offset = 8 } }, 1 },
+    { "file-not-open", "*open file*",
+      { { .size = PAGE, .hva = SOMEWHERE, .has_fd = true, .fd = -1 } }, 1 },
 };
 
 /* The message names the region; the map of before still stands. */
@@ -191,7 +199,7 @@ static void fixture_set_up(Fixture *f, gconstpointer data)
     for (size_t i = 0; i < RAM_WORDS; i++) {
         f->ram[i] = i;
     }
-    set_regions(f->mem, &(GuestMemRegion) { PAGE, 2 * PAGE, f->ram }, 1);
+    set_regions(f->mem, &(GuestMemRegion) REGION(PAGE, 2 * PAGE, f->ram), 1);
 }
 
 static void fixture_tear_down(Fixture *f, gconstpointer data)
@@ -330,10 +338,10 @@ static void window_publish(void *window, unsigned neighbours)
     for (unsigned i = 0; i < neighbours; i++) {
         uint64_t page = i % 2 ? 8 * i : 64 + 8 * i;
 
-        regions[i] = (GuestMemRegion) { page * PAGE, PAGE, SOMEWHERE };
+        regions[i] = (GuestMemRegion) REGION(page * PAGE, PAGE, SOMEWHERE);
     }
     regions[neighbours] =
-        (GuestMemRegion) { WINDOW, WINDOW_PAGES * PAGE, window };
+        (GuestMemRegion) REGION(WINDOW, WINDOW_PAGES * PAGE, window);
     if (neighbours > 0) {
         /* The first neighbour above would begin where the window does. */
         regions[0].gpa = WINDOW + WINDOW_PAGES * PAGE;

@@ -219,7 +219,7 @@ static void test_first_plug_that_fails_leaves_nothing(void)
             g_assert_cmpuint(objects(), ==, 1);     /* the device */
         }
     } while (!added);
-    g_assert_cmpuint(nth, ==, 11);
+    g_assert_cmpuint(nth, ==, 12);
     g_assert_cmpint(fixture_place(f, SID), ==, PLACE_STAGE1);
 }
 

@@ -302,9 +302,9 @@ typedef struct SweepCase {
 } SweepCase;
 
 static const SweepCase sweeps[] = {
-    { "first", false, false, false, ENOMEM, 8 },
-    { "first-enabled", false, true, false, ENOSPC, 9 },
-    { "first-stage1", false, true, true, EIO, 10 },
+    { "first", false, false, false, ENOMEM, 9 },
+    { "first-enabled", false, true, false, ENOSPC, 10 },
+    { "first-stage1", false, true, true, EIO, 11 },
     { "second", true, false, false, ENOMEM, 2 },
     { "second-enabled", true, true, false, EMFILE, 2 },
     { "second-stage1", true, true, true, EIO, 3 },

@@ -9,8 +9,9 @@
  *
  * Threads: guest_mem_ptr() inside an RCU read section; the word calls on any
  *          registered thread (they enter a section themselves); the rest on
- *          any thread that may block, one at a time.
- * Locks:   none.
+ *          any thread that may block.
+ * Locks:   GuestMem::lock, for changes only; it may be taken under a
+ *          config_lock, and is held while listeners are called.
  */
 #ifndef HW_IOMMU_GUEST_MEM_H
 #define HW_IOMMU_GUEST_MEM_H
@@ -26,13 +27,39 @@ typedef struct GuestMem GuestMem;
  * struct GuestMemRegion - a stretch of guest RAM
  * @gpa: guest physical address, a multiple of 4096
  * @size: bytes, a multiple of 4096, not 0
- * @hva: where it is in this process, a multiple of 8, not NULL
+ * @hva: where it is in this process, a multiple of 8, not NULL; of 4096 if
+ *       devices of a host are to reach it
+ * @has_fd: @hva is a shared mapping of memfd @fd from @offset on: devices get
+ *          the file, which stays what it is when this process forks or maps it
+ *          elsewhere. Otherwise they get what is at @hva.
+ * @fd: stays open while the region is in the map
+ * @offset: a multiple of 4096
  */
 typedef struct GuestMemRegion {
     uint64_t gpa;
     uint64_t size;
     void *hva;
+    bool has_fd;
+    int fd;
+    uint64_t offset;
 } GuestMemRegion;
+
+/**
+ * struct GuestMemListener - who follows the map: what devices can reach
+ * @add: @region appears; on failure set @error, and leave nothing of it behind
+ * @del: it goes again, as it came. Cannot fail.
+ * @next: GuestMem's
+ *
+ * Regions come and go whole, and no two are there at once that overlap. Both
+ * are called under GuestMem::lock, which allows host calls but no config_lock.
+ */
+typedef struct GuestMemListener GuestMemListener;
+struct GuestMemListener {
+    bool (*add)(GuestMemListener *listener, const GuestMemRegion *region,
+                GError **error);
+    void (*del)(GuestMemListener *listener, const GuestMemRegion *region);
+    GuestMemListener *next;
+};
 
 /* Without a region: every access fails. */
 GuestMem *guest_mem_new(void);
@@ -44,14 +71,32 @@ void guest_mem_free(GuestMem *mem);
  * guest_mem_set_regions() - replace the whole map
  * @regions: @count of them, in any order, copied; NULL is fine for none
  *
- * Context: Blocks for a grace period: when it returns nobody uses the old map,
- * so what it named may be unmapped. Not inside a read section, not under a
- * ring_lock.
- * Return: false and @error set to %VIOMMU_ERROR_INVALID if regions overlap,
- * wrap, are misaligned or empty; the old map then stays.
+ * Listeners get what is new before, and lose what is gone after the new map is
+ * published. A region that stays as it is, to the last field, is not touched;
+ * where the memory of an address changes, it is gone for listeners in between.
+ *
+ * Context: Blocks for a grace period, and for the listeners: when it returns
+ * nobody uses the old map, so what it named may be unmapped. Not inside a read
+ * section, not under a config_lock or ring_lock.
+ * Return: false and @error set if regions overlap, wrap, are misaligned or
+ * empty (%VIOMMU_ERROR_INVALID), or a listener refuses; the old map then stays.
  */
 bool guest_mem_set_regions(GuestMem *mem, const GuestMemRegion *regions,
                            size_t count, GError **error);
+
+/**
+ * guest_mem_add_listener() - call @listener for every region, and from now on
+ * @listener: borrowed until guest_mem_remove_listener()
+ *
+ * Context: May block, so not under a ring_lock.
+ * Return: false and @error set if it refused one: it has none then, and does
+ * not listen.
+ */
+bool guest_mem_add_listener(GuestMem *mem, GuestMemListener *listener,
+                            GError **error);
+
+/* Undo it: all regions go. Context: as above. */
+void guest_mem_remove_listener(GuestMem *mem, GuestMemListener *listener);
 
 /**
  * guest_mem_ptr() - host address of @len bytes at @gpa

@@ -24,7 +24,10 @@ typedef struct Viommu Viommu;
  * struct ViommuConfig - what every model is made of
  * @id: for messages; copied
  * @ctx: whose home thread owns the host queues; a reference is taken
- * @mem: guest memory; borrowed until viommu_free()
+ * @mem: guest memory; borrowed until viommu_free(). From the first device of a
+ *       host to the last it is mapped for them, region by region, and follows
+ *       guest_mem_set_regions(): a monitor calls that, and nothing else, when
+ *       its guest's memory changes, from any thread that holds no lock of ours
  * @irq: interrupts; borrowed until viommu_free()
  */
 typedef struct ViommuConfig {
