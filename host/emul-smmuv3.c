@@ -88,11 +88,11 @@ FIELD(EVT0, SID, 32, 32)
 FIELD(EVT1, STALL, 31, 1)
 FIELD(EVT1, S2, 39, 1)
 
-/* Two-level tables, ATS, 16-bit StreamIDs and PASIDs, 48 bits of address. */
+/* Two-level tables, ATS, StreamIDs of 16 and PASIDs of 20 bits, 48 of address */
 static const struct iommu_hw_info_arm_smmuv3 hw_info = {
     .idr = {
         [0] = 0x0C48141B,       /* stall model 0; CD2L ATS ASID16 COHACC */
-        [1] = 0x02730410,
+        [1] = 0x02730510,
         [3] = 0x00001500,       /* BBML 2, RIL, FWB */
         [5] = 0x00400075,       /* 64 stalls; 4, 16 and 64 KiB granules */
     },

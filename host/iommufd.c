@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One shape throughout: fill the structure, make the call, turn -errno into a
- * message with the IDs. What the errnos mean: docs/iommufd-uapi.md.
+ * message with the IDs, and what the operator can do where the errno says it.
+ * What the errnos mean: docs/iommufd-uapi.md.
  */
 #include "host/iommufd.h"
 
@@ -15,6 +16,65 @@
 static int host_ioctl(HostIommu *host, unsigned long request, void *arg)
 {
     return host->ops->ioctl(host, host->fd, request, arg) < 0 ? -errno : 0;
+}
+
+/* A request that the kernel does not know, which @since has. */
+static const char *hint_old_kernel(int err, const char *since)
+{
+    return err == ENOTTY ? since : "";
+}
+
+static const char *hint_hwpt(int err, uint32_t flags)
+{
+    switch (err) {
+    case EOPNOTSUPP:
+        return flags & IOMMU_HWPT_ALLOC_NEST_PARENT
+               ? " (the host's IOMMU, or its driver, has no nested "
+                 "translation: that takes an Arm SMMUv3 with both stages, or "
+                 "Intel VT-d in scalable mode, intel_iommu=on,sm_on)"
+               : "";
+    case ENOTTY:
+        return " (nested translation needs Linux 6.7 or later)";
+    default:
+        return "";
+    }
+}
+
+/* As messages name IOMMU_VIOMMU_TYPE_*. */
+static const char *viommu_type_name(uint32_t type)
+{
+    switch (type) {
+    case IOMMU_VIOMMU_TYPE_ARM_SMMUV3:
+        return "Arm SMMUv3";
+    case 2:
+        return "NVIDIA CMDQV";
+    default:
+        return "unknown";
+    }
+}
+
+static const char *hint_viommu(int err)
+{
+    switch (err) {
+    case EOPNOTSUPP:
+        return " (the host's IOMMU driver has no vIOMMU of this type: that "
+               "takes an Arm SMMUv3 with both stages, and S2FWB or CANWBS)";
+    case ENOTTY:
+        return " (vIOMMUs need Linux 6.13 or later)";
+    default:
+        return "";
+    }
+}
+
+/* As messages name IOMMU_HW_INFO_TYPE_*. */
+static const char *hw_info_name(uint32_t type)
+{
+    static const char *const names[] = {
+        "one that does not say what it is", "Intel VT-d", "Arm SMMUv3",
+        "NVIDIA CMDQV", "AMD",
+    };
+
+    return type < G_N_ELEMENTS(names) ? names[type] : "unknown";
 }
 
 bool iommufd_destroy(HostIommu *host, uint32_t id, GError **error)
@@ -35,7 +95,8 @@ bool iommufd_ioas_alloc(HostIommu *host, uint32_t *ioas_id, GError **error)
     int ret = host_ioctl(host, IOMMU_IOAS_ALLOC, &cmd);
 
     if (ret < 0) {
-        error_set_errno(error, -ret, "cannot allocate an IOAS");
+        error_set_errno(error, -ret, "cannot allocate an IOAS%s",
+                        hint_old_kernel(-ret, " (fd is no iommufd)"));
         return false;
     }
     *ioas_id = cmd.out_ioas_id;
@@ -158,7 +219,8 @@ bool iommufd_nest_parent_alloc(HostIommu *host, uint32_t dev_id,
     if (ret < 0) {
         error_set_errno(error, -ret,
                         "cannot allocate a nest parent HWPT for device %u on "
-                        "IOAS %u", dev_id, ioas_id);
+                        "IOAS %u%s", dev_id, ioas_id,
+                        hint_hwpt(-ret, cmd.flags));
         return false;
     }
     *hwpt_id = cmd.out_hwpt_id;
@@ -183,8 +245,8 @@ bool iommufd_nested_hwpt_alloc(HostIommu *host, uint32_t dev_id,
     if (ret < 0) {
         error_set_errno(error, -ret,
                         "cannot allocate a nested HWPT (data type %u) for "
-                        "device %u on vIOMMU %u", data_type, dev_id,
-                        viommu_id);
+                        "device %u on vIOMMU %u%s", data_type, dev_id,
+                        viommu_id, hint_hwpt(-ret, 0));
         return false;
     }
     *hwpt_id = cmd.out_hwpt_id;
@@ -209,9 +271,10 @@ bool iommufd_hwpt_alloc(HostIommu *host, const IommufdHwpt *hwpt,
     if (ret < 0) {
         error_set_errno(error, -ret,
                         "cannot allocate a HWPT (flags 0x%x, data type %u, "
-                        "fault queue %u) for device %u on page table %u",
+                        "fault queue %u) for device %u on page table %u%s",
                         hwpt->flags, hwpt->data_type, hwpt->fault_id,
-                        hwpt->dev_id, hwpt->pt_id);
+                        hwpt->dev_id, hwpt->pt_id,
+                        hint_hwpt(-ret, hwpt->flags));
         return false;
     }
     *hwpt_id = cmd.out_hwpt_id;
@@ -225,7 +288,9 @@ bool iommufd_fault_queue_alloc(HostIommu *host, uint32_t *fault_id, int *fd,
     int ret = host_ioctl(host, IOMMU_FAULT_QUEUE_ALLOC, &cmd);
 
     if (ret < 0) {
-        error_set_errno(error, -ret, "cannot allocate a fault queue");
+        error_set_errno(error, -ret, "cannot allocate a fault queue%s",
+                        hint_old_kernel(-ret, " (page requests need Linux "
+                                              "6.11 or later)"));
         return false;
     }
     *fault_id = cmd.out_fault_id;
@@ -247,8 +312,9 @@ bool iommufd_viommu_alloc(HostIommu *host, uint32_t type, uint32_t dev_id,
 
     if (ret < 0) {
         error_set_errno(error, -ret,
-                        "cannot allocate a vIOMMU (type %u) for device %u on "
-                        "HWPT %u", type, dev_id, hwpt_id);
+                        "cannot allocate a vIOMMU of type %u, %s, for device "
+                        "%u on HWPT %u%s", type, viommu_type_name(type),
+                        dev_id, hwpt_id, hint_viommu(-ret));
         return false;
     }
     *viommu_id = cmd.out_viommu_id;
@@ -270,8 +336,10 @@ bool iommufd_vdevice_alloc(HostIommu *host, uint32_t viommu_id,
     if (ret < 0) {
         error_set_errno(error, -ret,
                         "cannot allocate a vDEVICE with virtual ID 0x%"
-                        G_GINT64_MODIFIER "x for device %u on vIOMMU %u",
-                        virt_id, dev_id, viommu_id);
+                        G_GINT64_MODIFIER "x for device %u on vIOMMU %u%s",
+                        virt_id, dev_id, viommu_id,
+                        hint_old_kernel(-ret, " (vDEVICEs need Linux 6.13 or "
+                                              "later)"));
         return false;
     }
     *vdevice_id = cmd.out_vdevice_id;
@@ -293,7 +361,9 @@ bool iommufd_veventq_alloc(HostIommu *host, uint32_t viommu_id, uint32_t type,
     if (ret < 0) {
         error_set_errno(error, -ret,
                         "cannot allocate a vEVENTQ (type %u, depth %u) on "
-                        "vIOMMU %u", type, depth, viommu_id);
+                        "vIOMMU %u%s", type, depth, viommu_id,
+                        hint_old_kernel(-ret, " (event queues need Linux 6.15 "
+                                              "or later)"));
         return false;
     }
     *veventq_id = cmd.out_veventq_id;
@@ -319,10 +389,8 @@ int iommufd_invalidate(HostIommu *host, uint32_t id, uint32_t data_type,
     return ret;
 }
 
-/* @name says what the type is called. */
 static bool get_hw_info(HostIommu *host, uint32_t dev_id, uint32_t type,
-                        const char *name, void *data, uint32_t data_len,
-                        GError **error)
+                        void *data, uint32_t data_len, GError **error)
 {
     struct iommu_hw_info cmd = {
         .size = sizeof(cmd),
@@ -334,13 +402,16 @@ static bool get_hw_info(HostIommu *host, uint32_t dev_id, uint32_t type,
 
     if (ret < 0) {
         error_set_errno(error, -ret,
-                        "cannot get the hardware info of device %u", dev_id);
+                        "cannot get the hardware info of device %u%s", dev_id,
+                        hint_old_kernel(-ret, " (it needs Linux 6.6 or "
+                                              "later)"));
         return false;
     }
     if (cmd.out_data_type != type) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
-                    "device %u is behind an IOMMU of hardware info type %u, "
-                    "not an %s (type %u)", dev_id, cmd.out_data_type, name,
+                    "the host IOMMU of device %u is of type %u (%s), but this "
+                    "vIOMMU needs %s (type %u)", dev_id, cmd.out_data_type,
+                    hw_info_name(cmd.out_data_type), hw_info_name(type),
                     type);
         return false;
     }
@@ -354,7 +425,7 @@ bool iommufd_hw_info_arm_smmuv3(HostIommu *host, uint32_t dev_id,
     struct iommu_hw_info_arm_smmuv3 data = { 0 };
 
     if (!get_hw_info(host, dev_id, IOMMU_HW_INFO_TYPE_ARM_SMMUV3,
-                     "Arm SMMUv3", &data, sizeof(data), error)) {
+                     &data, sizeof(data), error)) {
         return false;
     }
     *info = data;
@@ -367,7 +438,7 @@ bool iommufd_hw_info_vtd(HostIommu *host, uint32_t dev_id,
     struct iommu_hw_info_vtd data = { 0 };
 
     if (!get_hw_info(host, dev_id, IOMMU_HW_INFO_TYPE_INTEL_VTD,
-                     "Intel VT-d unit", &data, sizeof(data), error)) {
+                     &data, sizeof(data), error)) {
         return false;
     }
     *info = data;

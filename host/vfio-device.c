@@ -32,6 +32,30 @@ uint32_t vfio_device_get_dev_id(const VfioDevice *device)
     return device->dev_id;
 }
 
+/* What the operator can do about a failed bind. */
+static const char *bind_hint(int err)
+{
+    switch (err) {
+    case EBUSY:
+        return " (another process has this device, or one of its group, or "
+               "has /dev/vfio/GROUP open: end that first)";
+    case EINVAL:
+        return " (it is bound already, or its IOMMU cannot keep DMA coherent "
+               "with the caches)";
+    case EPERM:
+        return " (interrupts of the device are not isolated: enable interrupt "
+               "remapping, or load iommufd with allow_unsafe_interrupts=1)";
+    case ENODEV:
+        return " (it is behind no IOMMU: enable that in the firmware and on "
+               "the kernel's command line, or the device is going away)";
+    case ENOTTY:
+        return " (it is no VFIO device, or this kernel cannot bind one to an "
+               "iommufd: that takes Linux 6.6 with CONFIG_VFIO_DEVICE_CDEV)";
+    default:
+        return "";
+    }
+}
+
 bool vfio_device_attach(VfioDevice *device, uint32_t pt_id, GError **error)
 {
     struct vfio_device_attach_iommufd_pt cmd = {
@@ -101,8 +125,10 @@ VfioDevice *vfio_device_bind(HostIommu *host, int fd, const char *name,
     VfioDevice *device;
 
     if (host->ops->ioctl(host, fd, VFIO_DEVICE_BIND_IOMMUFD, &cmd) < 0) {
-        error_set_errno(error, errno, "%s: cannot bind fd %d to iommufd %d",
-                        name, fd, host->fd);
+        int err = errno;
+
+        error_set_errno(error, err, "%s: cannot bind fd %d to iommufd %d%s",
+                        name, fd, host->fd, bind_hint(err));
         return NULL;
     }
     device = g_new0(VfioDevice, 1);

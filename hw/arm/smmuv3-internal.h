@@ -302,6 +302,7 @@ void smmuv3_cmdq_consume(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
 
 /* smmuv3-ste.c */
 
+bool smmuv3_check_host(Viommu *viommu, VfioDevice *vfio, GError **error);
 bool smmuv3_host_up(Viommu *viommu, VfioDevice *vfio, GError **error);
 void smmuv3_host_down(Viommu *viommu);
 bool smmuv3_attach(Viommu *viommu, ViommuDevice *device, GError **error);

@@ -8,6 +8,7 @@
  */
 #include "hw/arm/smmuv3-internal.h"
 
+#include "base/error.h"
 #include "base/rcu.h"
 #include "base/report.h"
 #include "host/iommufd.h"
@@ -343,15 +344,54 @@ void smmuv3_reattach(Smmuv3 *s, uint32_t first_sid, uint32_t last_sid)
     }
 }
 
-/* The guest sees STALL_MODEL 1; a host that can stall must be told not to. */
-static bool read_host_info(Smmuv3 *s, VfioDevice *vfio, GError **error)
-    REQUIRES(&s->parent.config_lock)
+#define HOST_FIELD(idr, name, field, remedy)                 \
+    { #name "." #field, FIELD_GET((idr), name, field),       \
+      FIELD_GET(s->reg[R_##name], name, field), (remedy) }
+
+/*
+ * What a stage 1 that the host's SMMU runs depends on. It does not see the
+ * guest's stream table and queues, so their formats and sizes may differ.
+ * TTF and TTENDIAN are no amounts: of these it is asked whether they include
+ * the guest's, AArch64 tables and little-endian ones.
+ */
+static bool check_idr(const Smmuv3 *s, const uint32_t *idr, GError **error)
 {
+    const ViommuHostField fields[] = {
+        HOST_FIELD(idr[0], IDR0, S1P, NULL),
+        { "IDR0.TTF", FIELD_GET(idr[0], IDR0, TTF) & 2, 2, NULL },
+        HOST_FIELD(idr[0], IDR0, COHACC, NULL),
+        HOST_FIELD(idr[0], IDR0, ATS, "ats=off"),
+        HOST_FIELD(idr[0], IDR0, ASID16, NULL),
+        HOST_FIELD(idr[0], IDR0, CD2L, "ssidsize=0"),
+        HOST_FIELD(idr[1], IDR1, SSIDSIZE, "a smaller ssidsize"),
+        HOST_FIELD(idr[3], IDR3, RIL, "ril=off"),
+        HOST_FIELD(idr[5], IDR5, OAS, "oas=44"),
+        HOST_FIELD(idr[5], IDR5, GRAN4K, NULL),
+        HOST_FIELD(idr[5], IDR5, GRAN16K, NULL),
+        HOST_FIELD(idr[5], IDR5, GRAN64K, NULL),
+    };
+
+    if (FIELD_GET(idr[0], IDR0, TTENDIAN) == 3) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
+                    "IDR0.TTENDIAN of the host's SMMUv3 is 3, the guest's "
+                    "needs 0 or 2");
+        return false;
+    }
+    return viommu_check_host_fields("SMMUv3", fields, G_N_ELEMENTS(fields),
+                                    error);
+}
+
+/* The guest sees STALL_MODEL 1; a host that can stall must be told not to. */
+bool smmuv3_check_host(Viommu *viommu, VfioDevice *vfio, GError **error)
+{
+    Smmuv3 *s = smmuv3_from(viommu);
     struct iommu_hw_info_arm_smmuv3 info;
 
-    if (!iommufd_hw_info_arm_smmuv3(s->parent.host.iommu,
+    lock_assert_held(&s->parent.config_lock);
+    if (!iommufd_hw_info_arm_smmuv3(vfio_device_get_host(vfio),
                                     vfio_device_get_dev_id(vfio), &info,
-                                    error)) {
+                                    error) ||
+        !check_idr(s, info.idr, error)) {
         return false;
     }
     s->host.force_stalld = FIELD_GET(info.idr[0], IDR0, STALL_MODEL) == 0;
@@ -368,8 +408,7 @@ bool smmuv3_host_up(Viommu *viommu, VfioDevice *vfio, GError **error)
     uint32_t dev_id = vfio_device_get_dev_id(vfio);
 
     lock_assert_held(&s->parent.config_lock);
-    if (!read_host_info(s, vfio, error) ||
-        !nested_alloc(s, dev_id, abort_ste, &s->host.abort_id, error)) {
+    if (!nested_alloc(s, dev_id, abort_ste, &s->host.abort_id, error)) {
         return false;
     }
     if (!nested_alloc(s, dev_id, bypass_ste, &s->host.bypass_id, error)) {

@@ -85,6 +85,7 @@ static const ViommuOps smmuv3_ops = {
     .mmio_read = smmuv3_mmio_read,
     .mmio_write = smmuv3_mmio_write,
     .reset = smmuv3_reset,
+    .check_host = smmuv3_check_host,
     .host_up = smmuv3_host_up,
     .host_down = smmuv3_host_down,
     .attach = smmuv3_attach,

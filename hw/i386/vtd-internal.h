@@ -504,6 +504,7 @@ bool vtd_next_pasid(Vtd *v, uint16_t rid, uint32_t *pasid);
 
 /* vtd-pasid.c: PASID entries to HWPTs. ViommuOps, and: */
 
+bool vtd_check_host(Viommu *viommu, VfioDevice *vfio, GError **error);
 bool vtd_host_up(Viommu *viommu, VfioDevice *vfio, GError **error);
 void vtd_host_down(Viommu *viommu);
 bool vtd_attach(Viommu *viommu, ViommuDevice *device, GError **error);

@@ -192,6 +192,11 @@ static bool pasid_attach(Vtd *v, VtdDevice *d, uint32_t pasid,
     }
     pt_id = hwpt.id != 0 ? hwpt.id : v->parent.host.parent_hwpt_id;
     if (!viommu_attach(&v->parent, &d->parent, pasid, pt_id, error)) {
+        if (target->faults) {
+            g_prefix_error(error, "with page requests, which a virtual "
+                           "function, or a device without PRI, cannot have "
+                           "(give the vIOMMU svm=off): ");
+        }
         attachment_drop(v, d, pasid);
         viommu_hwpt_destroy(&v->parent, &hwpt);
         return false;
@@ -376,45 +381,35 @@ void vtd_pasid_changed(Vtd *v, const VtdChange *change)
 
 /* ---- Hot plug ---- */
 
-static bool check_field(const char *name, uint64_t host, uint64_t model,
-                        GError **error)
+bool vtd_check_host(Viommu *viommu, VfioDevice *vfio, GError **error)
 {
-    if (host < model) {
-        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
-                    "%s of the host's VT-d unit is %u, "
-                    "the guest's needs %u or more", name, (unsigned)host,
-                    (unsigned)model);
-        return false;
-    }
-    return true;
-}
-
-/* What the guest is shown, the host must be able to do. */
-static bool check_host(Vtd *v, VfioDevice *vfio, GError **error)
-    REQUIRES(&v->parent.config_lock)
-{
-    const VtdProperties *props = &v->props;
+    const VtdProperties *props = &vtd_from(viommu)->props;
     struct iommu_hw_info_vtd info;
 
-    if (!iommufd_hw_info_vtd(v->parent.host.iommu,
+    if (!iommufd_hw_info_vtd(vfio_device_get_host(vfio),
                              vfio_device_get_dev_id(vfio), &info, error)) {
         return false;
     }
-    return check_field("ECAP.NEST",
-                       FIELD_GET(info.ecap_reg, HOST_ECAP, NEST), 1, error) &&
-           check_field("ECAP.SMPWCS", FIELD_GET(info.ecap_reg, ECAP, SMPWCS),
-                       1, error) &&
-           check_field("CAP.FS1GP", FIELD_GET(info.cap_reg, CAP, FS1GP),
-                       props->fs1gp, error) &&
-           check_field("ECAP.PASID", FIELD_GET(info.ecap_reg, ECAP, PASID),
-                       props->svm, error) &&
-           check_field("ECAP.PSS", FIELD_GET(info.ecap_reg, ECAP, PSS),
-                       props->svm ? props->pasid_bits - 1 : 0, error) &&
-           check_field("ECAP.PRS", FIELD_GET(info.ecap_reg, ECAP, PRS),
-                       props->svm, error);
+
+    const ViommuHostField fields[] = {
+        { "ECAP.NEST", FIELD_GET(info.ecap_reg, HOST_ECAP, NEST), 1, NULL },
+        { "ECAP.SMPWCS", FIELD_GET(info.ecap_reg, ECAP, SMPWCS), 1, NULL },
+        { "CAP.FS1GP", FIELD_GET(info.cap_reg, CAP, FS1GP), props->fs1gp,
+          "fs1gp=off" },
+        { "ECAP.PASID", FIELD_GET(info.ecap_reg, ECAP, PASID), props->svm,
+          "svm=off" },
+        { "ECAP.PSS", FIELD_GET(info.ecap_reg, ECAP, PSS),
+          props->svm ? props->pasid_bits - 1 : 0,
+          "smaller pasid-bits" },
+        { "ECAP.PRS", FIELD_GET(info.ecap_reg, ECAP, PRS), props->svm,
+          "svm=off" },
+    };
+
+    return viommu_check_host_fields("VT-d unit", fields, G_N_ELEMENTS(fields),
+                                    error);
 }
 
-/* Nothing is shared but the nest parent; devices are checked one by one. */
+/* Nothing is shared but the nest parent. */
 bool vtd_host_up(Viommu *viommu, VfioDevice *vfio, GError **error)
 {
     return true;
@@ -431,9 +426,6 @@ bool vtd_attach(Viommu *viommu, ViommuDevice *device, GError **error)
     g_autoptr(GArray) pasids = NULL;
 
     lock_assert_held(&v->parent.config_lock);
-    if (!check_host(v, device->vfio, error)) {
-        return false;
-    }
     d->pasids = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     pasids = all_pasids(v, d);
     for (guint i = 0; i < pasids->len; i++) {

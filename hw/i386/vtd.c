@@ -47,6 +47,7 @@ static const ViommuOps vtd_ops = {
     .mmio_read = vtd_mmio_read,
     .mmio_write = vtd_mmio_write,
     .reset = vtd_reset,
+    .check_host = vtd_check_host,
     .host_up = vtd_host_up,
     .host_down = vtd_host_down,
     .attach = vtd_attach,

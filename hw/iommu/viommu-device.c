@@ -204,7 +204,9 @@ static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
     ViommuDevice *device;
     bool first = !viommu->host.iommu;
 
-    if (!check_device(viommu, vfio, virt_id, error)) {
+    if (!check_device(viommu, vfio, virt_id, error) ||
+        (viommu->ops->check_host &&
+         !viommu->ops->check_host(viommu, vfio, error))) {
         return false;
     }
     device = g_malloc0(viommu->ops->device_size);

@@ -57,6 +57,8 @@ typedef struct ViommuDevice {
  * @translate: see viommu_translate(). Any thread, in a read section, no lock
  * @mmio_read, @mmio_write: see viommu.h; @size is 4 or 8, @offset a multiple
  * @reset: all registers to reset values; the host queue is gone
+ * @check_host: can the host of @vfio do what the guest is shown? Asked first of
+ *              all for each device; NULL: whatever it can
  * @host_up: the vIOMMU object was made, with @vfio as the first device: make
  *           what all devices share. On failure leave nothing behind.
  * @host_down: undo it
@@ -67,7 +69,7 @@ typedef struct ViommuDevice {
  * @detach: @device goes for good: detach it, destroy what was made for it
  * @free: free the model's structure, which begins with the Viommu
  *
- * @reset to @detach are called under the config_lock.
+ * @check_host, @reset to @detach are called under the config_lock.
  */
 typedef struct ViommuOps {
     uint32_t viommu_type;
@@ -84,6 +86,7 @@ typedef struct ViommuOps {
     void (*mmio_write)(Viommu *viommu, uint64_t offset, unsigned size,
                        uint64_t value);
     void (*reset)(Viommu *viommu);
+    bool (*check_host)(Viommu *viommu, VfioDevice *vfio, GError **error);
     bool (*host_up)(Viommu *viommu, VfioDevice *vfio, GError **error);
     void (*host_down)(Viommu *viommu);
     bool (*attach)(Viommu *viommu, ViommuDevice *device, GError **error);
@@ -443,6 +446,29 @@ void viommu_pages_flush(Viommu *viommu);
 /* End all groups of an emulated device that was unpublished. Blocks. */
 void viommu_pages_drop_device(Viommu *viommu, ViommuDevice *device)
     REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+
+/**
+ * struct ViommuHostField - a field of the ID registers that host and guest see
+ * @name: as the specification has it, REGISTER.FIELD
+ * @host: what the host's has
+ * @guest: what the guest is shown, and no less will do
+ * @remedy: properties of the vIOMMU that do with less, or NULL
+ */
+typedef struct ViommuHostField {
+    const char *name;
+    uint64_t host;
+    uint64_t guest;
+    const char *remedy;
+} ViommuHostField;
+
+/**
+ * viommu_check_host_fields() - is there enough of each of them?
+ * @unit: what the host's IOMMU is, for messages
+ *
+ * Return: false and @error set: the first field that is not, and both values.
+ */
+bool viommu_check_host_fields(const char *unit, const ViommuHostField *fields,
+                              size_t count, GError **error);
 
 /**
  * viommu_map_memory() - map guest memory into the IOAS, and follow its changes

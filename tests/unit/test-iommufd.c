@@ -71,8 +71,10 @@ static void test_messages(void)
                  "No such file or directory");
     g_assert_false(iommufd_viommu_alloc(m.host, 2, 1, 3, &id, &error));
     assert_error(&error, VIOMMU_ERROR_HOST,
-                 "cannot allocate a vIOMMU (type 2) for device 1 on HWPT 3: "
-                 "Operation not supported");
+                 "cannot allocate a vIOMMU of type 2, NVIDIA CMDQV, for device "
+                 "1 on HWPT 3 (the host's IOMMU driver has no vIOMMU of this "
+                 "type: that takes an Arm SMMUv3 with both stages, and S2FWB "
+                 "or CANWBS): Operation not supported");
     g_assert_false(iommufd_nested_hwpt_alloc(m.host, 1, 4,
                                              IOMMU_HWPT_DATA_ARM_SMMUV3, &ste,
                                              sizeof(ste), &id, &error));
@@ -167,8 +169,8 @@ static void test_fault_queue_messages(void)
                  "directory");
     g_assert_false(iommufd_hw_info_arm_smmuv3(f.host, 1, &arm, &error));
     assert_error(&error, VIOMMU_ERROR_HOST,
-                 "device 1 is behind an IOMMU of hardware info type 1, not an "
-                 "Arm SMMUv3 (type 2)");
+                 "the host IOMMU of device 1 is of type 1 (Intel VT-d), but "
+                 "this vIOMMU needs Arm SMMUv3 (type 2)");
     g_assert_cmpuint(id, ==, 4711);
     g_assert_cmpint(fd, ==, 4711);
     fault_machine_cleanup(&f);
@@ -176,8 +178,8 @@ static void test_fault_queue_messages(void)
     machine_init(&m);
     g_assert_false(iommufd_hw_info_vtd(m.host, 1, &vtd, &error));
     assert_error(&error, VIOMMU_ERROR_HOST,
-                 "device 1 is behind an IOMMU of hardware info type 2, not an "
-                 "Intel VT-d unit (type 1)");
+                 "the host IOMMU of device 1 is of type 2 (Arm SMMUv3), but "
+                 "this vIOMMU needs Intel VT-d (type 1)");
     machine_cleanup(&m);
 }
 

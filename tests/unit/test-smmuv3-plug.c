@@ -194,8 +194,8 @@ static void test_plug_that_fails_leaves_nothing(void)
         fail_calls(0, 0, 0, 0);
         g_assert_cmpuint(objects(), ==, before + (added ? 2 : 0));
     } while (!added);
-    /* vDEVICE, HWPT and attach could fail. */
-    g_assert_cmpuint(nth, ==, 4);
+    /* Hardware info, vDEVICE, HWPT and attach could fail. */
+    g_assert_cmpuint(nth, ==, 5);
     g_assert_cmpint(fixture_place(f, SID + 1), ==, PLACE_STAGE1);
 }
 

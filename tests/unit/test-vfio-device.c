@@ -28,7 +28,7 @@ static void test_bind_and_free(void)
 static void test_bind_fails(void)
 {
     const EmulFailure failure = {
-        EMUL_CALL_IOCTL, VFIO_DEVICE_BIND_IOMMUFD, 1, 1, ENODEV,
+        EMUL_CALL_IOCTL, VFIO_DEVICE_BIND_IOMMUFD, 1, 1, ENOENT,
     };
     HostIommu *host = emul_new(NULL);
     g_autofree char *message = NULL;
@@ -40,7 +40,7 @@ static void test_bind_fails(void)
     g_assert_null(vfio_device_bind(host, fd, "dev0", &error));
     g_assert_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST);
     message = g_strdup_printf("dev0: cannot bind fd %d to iommufd %d: "
-                              "No such device", fd, host->fd);
+                              "No such file or directory", fd, host->fd);
     g_assert_cmpstr(error->message, ==, message);
     g_clear_error(&error);
     device = vfio_device_bind(host, fd, "dev0", &error);

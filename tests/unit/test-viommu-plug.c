@@ -305,9 +305,9 @@ static const SweepCase sweeps[] = {
     { "first", false, false, false, ENOMEM, 9 },
     { "first-enabled", false, true, false, ENOSPC, 10 },
     { "first-stage1", false, true, true, EIO, 11 },
-    { "second", true, false, false, ENOMEM, 2 },
-    { "second-enabled", true, true, false, EMFILE, 2 },
-    { "second-stage1", true, true, true, EIO, 3 },
+    { "second", true, false, false, ENOMEM, 3 },
+    { "second-enabled", true, true, false, EMFILE, 3 },
+    { "second-stage1", true, true, true, EIO, 4 },
 };
 
 static void sweep_prepare(const SweepCase *sweep)
