@@ -141,7 +141,7 @@ static int parking_enter(MockHost *host, uint32_t *stdev_id, uint32_t *dev_id,
     MockParking *parking = &host->parking;
     int ret;
 
-    lock_acquire(&parking->lock);
+    lock_acquire(&host->parking.lock);
     ret = parking->devices == 0
               ? first_device_locked(host, stdev_id, dev_id)
               : make_device(host, parking->hwpt_id, stdev_id, dev_id);
@@ -149,7 +149,7 @@ static int parking_enter(MockHost *host, uint32_t *stdev_id, uint32_t *dev_id,
         parking->devices++;
         *hwpt_id = parking->hwpt_id;
     }
-    lock_release(&parking->lock);
+    lock_release(&host->parking.lock);
     return ret;
 }
 
@@ -158,12 +158,12 @@ static void parking_leave(MockHost *host)
 {
     MockParking *parking = &host->parking;
 
-    lock_acquire(&parking->lock);
+    lock_acquire(&host->parking.lock);
     if (--parking->devices == 0) {
         mock_destroy(host, parking->hwpt_id);
         mock_destroy(host, parking->ioas_id);
     }
-    lock_release(&parking->lock);
+    lock_release(&host->parking.lock);
 }
 
 /* ---- Bind ---- */

@@ -153,7 +153,7 @@ static const PciEntry *first_of_host(const Config *config, const char *viommu)
     for (unsigned i = 0; i < devices->len; i++) {
         const EndpointEntry *other = behind(devices->pdata[i], viommu);
 
-        if (other && other->base.type == &config_type_emulated_pci) {
+        if (other && config_iommufd_of(&other->base)) {
             return (const PciEntry *)other;
         }
     }
@@ -225,6 +225,42 @@ static bool check_host(const Config *config, const PciEntry *pci,
     return true;
 }
 
+/* One type for all of a host, since the host is opened for it. */
+static bool check_kind(const Config *config, const PciEntry *pci,
+                       GError **error)
+{
+    const ConfigEntry *entry = &pci->endpoint.base;
+    const ConfigEntry *first = config_first_device_of(config, pci->iommufd);
+
+    if (entry->type != first->type) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "%s: Property '%s.iommufd' doesn't take value '%s'\n"
+                    "'%s' of the same host is an %s: give this one a host of "
+                    "its own",
+                    entry->origin, entry->type->name, pci->iommufd, first->id,
+                    first->type->name);
+        return false;
+    }
+    return true;
+}
+
+/* To the kernel's mock driver, 0 is a device without a vDEVICE. */
+static bool check_mock_sid(const Config *config, const EndpointEntry *endpoint,
+                           GError **error)
+{
+    if (endpoint->sid == 0 &&
+        config_viommu_of(config, endpoint)->base.type ==
+            &config_type_arm_smmuv3) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "%s: Property '%s.sid' doesn't take value '0'\n"
+                    "the kernel's mock driver reports no events of StreamID "
+                    "0: sid takes a number from 1 to 65535",
+                    endpoint->base.origin, endpoint->base.type->name);
+        return false;
+    }
+    return true;
+}
+
 /* What devices behind a VT-d do is to ask for pages. */
 static bool check_page_requests(const Config *config,
                                 const EndpointEntry *endpoint, GError **error)
@@ -268,8 +304,13 @@ static bool check_pasids(const Config *config, const SvaEntry *sva,
 static bool complete_endpoint(Config *config, EndpointEntry *endpoint,
                               GError **error)
 {
-    if (endpoint->base.type == &config_type_emulated_pci &&
-        !check_host(config, (const PciEntry *)endpoint, error)) {
+    if (config_iommufd_of(&endpoint->base) &&
+        (!check_host(config, (const PciEntry *)endpoint, error) ||
+         !check_kind(config, (const PciEntry *)endpoint, error))) {
+        return false;
+    }
+    if (endpoint->base.type == &config_type_iommufd_mock &&
+        !check_mock_sid(config, endpoint, error)) {
         return false;
     }
     if (!check_page_requests(config, endpoint, error)) {
@@ -309,8 +350,14 @@ static bool complete_device(Config *config, ConfigEntry *entry, GError **error)
 
 bool config_complete(Config *config, GError **error)
 {
+    const GPtrArray *objects = config->lists[CONFIG_OBJECTS];
     GPtrArray *devices = config->lists[CONFIG_DEVICES];
 
+    for (unsigned i = 0; i < objects->len; i++) {
+        if (!check_properties(objects->pdata[i], error)) {
+            return false;
+        }
+    }
     if (devices->len == 0) {
         config_add_default_machine(config);
     }

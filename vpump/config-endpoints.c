@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The devices behind a vIOMMU that -device can make: one that is passed through
- * from a host, and one that the monitor emulates.
+ * The devices behind a vIOMMU that -device can make: those that are passed
+ * through from a host, and one that the monitor emulates.
  */
 #include "config-internal.h"
 
-static const ConfigType *const link_iommufd[] = {
+static const ConfigType *const link_iommufd_emulated[] = {
     &config_type_iommufd_emulated, NULL
+};
+static const ConfigType *const link_iommufd[] = {
+    &config_type_iommufd, &config_type_iommufd_emulated, NULL
 };
 static const ConfigType *const link_viommu[] = {
     &config_type_arm_smmuv3, &config_type_intel_iommu, NULL
@@ -21,10 +24,32 @@ static const Property emulated_pci_properties[] = {
     {
         .name = "iommufd", .kind = PROPERTY_LINK,
         .offset = offsetof(PciEntry, iommufd),
-        .targets = link_iommufd, .required = true,
+        .targets = link_iommufd_emulated, .required = true,
         .accepts = "the id of an iommufd-emulated",
         .type_name = "link<iommufd-emulated>",
         .description = "the host that it belongs to (required)",
+    },
+    CONFIG_SID_PROPERTY,
+    {
+        .name = "viommu", .kind = PROPERTY_LINK,
+        .offset = offsetof(EndpointEntry, viommu),
+        .targets = link_viommu, .required = true,
+        .accepts = "the id of an arm-smmuv3 or intel-iommu",
+        .type_name = "link<arm-smmuv3|intel-iommu>",
+        .description = "the vIOMMU that it sits behind (required)",
+    },
+};
+
+/* A device of the kernel's mock driver, or of the emulated host's. */
+static const Property iommufd_mock_properties[] = {
+    CONFIG_ID_PROPERTY,
+    {
+        .name = "iommufd", .kind = PROPERTY_LINK,
+        .offset = offsetof(PciEntry, iommufd),
+        .targets = link_iommufd, .required = true,
+        .accepts = "the id of an iommufd or iommufd-emulated",
+        .type_name = "link<iommufd|iommufd-emulated>",
+        .description = "its host (required)",
     },
     CONFIG_SID_PROPERTY,
     {
@@ -110,6 +135,18 @@ const ConfigType config_type_emulated_pci = {
     .entry_size = sizeof(PciEntry),
     .properties = emulated_pci_properties,
     .property_count = G_N_ELEMENTS(emulated_pci_properties),
+    .init = endpoint_init,
+};
+
+const ConfigType config_type_iommufd_mock = {
+    .name = "iommufd-mock",
+    .bus = "PCI",
+    .description = "a mock device (kernel: CONFIG_IOMMUFD_TEST)",
+    .list = CONFIG_DEVICES,
+    .role = CONFIG_ROLE_ENDPOINT,
+    .entry_size = sizeof(PciEntry),
+    .properties = iommufd_mock_properties,
+    .property_count = G_N_ELEMENTS(iommufd_mock_properties),
     .init = endpoint_init,
 };
 

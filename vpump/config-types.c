@@ -5,6 +5,12 @@
  */
 #include "config-internal.h"
 
+#include "base/error.h"
+
+#include <limits.h>
+
+#define IOMMUFD_FD_ACCEPTS "the number of a file descriptor"
+
 /* QOM's type int is signed; none of ours is negative. */
 #define INT64_ACCEPTS "a number from 0 to 9223372036854775807"
 
@@ -41,7 +47,53 @@ static void iothread_init(ConfigEntry *entry)
     iothread->properties = IOTHREAD_PROPERTIES_DEFAULT;
 }
 
-/* QEMU's iommufd has an fd; the emulated host has nothing to be set. */
+/*
+ * QEMU's iommufd has no path. Its fd may also be a name that a monitor gave;
+ * here is none.
+ */
+static const Property iommufd_properties[] = {
+    {
+        .name = "fd", .kind = PROPERTY_STRING,
+        .offset = offsetof(IommufdEntry, fd),
+        .accepts = IOMMUFD_FD_ACCEPTS, .type_name = "string",
+        .description = "number of an open iommufd, inherited; it stays open",
+    },
+    CONFIG_ID_PROPERTY,
+    {
+        .name = "path", .kind = PROPERTY_STRING,
+        .offset = offsetof(IommufdEntry, path),
+        .accepts = "the path of a character device", .type_name = "string",
+        .description = "the character device",
+        .default_text = "/dev/iommu",
+    },
+};
+
+static bool iommufd_check(const ConfigEntry *entry, GError **error)
+{
+    const IommufdEntry *iommufd = (const IommufdEntry *)entry;
+    int64_t fd;
+
+    if (!iommufd->fd) {
+        return true;
+    }
+    if (iommufd->path) {
+        g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                            "'fd' and 'path' exclude each other\n"
+                            "fd is a device that is open already: leave path "
+                            "out");
+        return false;
+    }
+    if (property_parse_number(iommufd->fd, &fd) < 0 || fd < 0 ||
+        fd > INT_MAX) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "Property 'iommufd.fd' doesn't take value '%s'\n"
+                    "fd takes " IOMMUFD_FD_ACCEPTS, iommufd->fd);
+        return false;
+    }
+    return true;
+}
+
+/* The emulated host has nothing to be set. */
 static const Property iommufd_emulated_properties[] = {
     CONFIG_ID_PROPERTY,
 };
@@ -56,22 +108,34 @@ const ConfigType config_type_iothread = {
     .init = iothread_init,
 };
 
+const ConfigType config_type_iommufd = {
+    .name = "iommufd",
+    .description = "the kernel's /dev/iommu",
+    .list = CONFIG_OBJECTS,
+    .entry_size = sizeof(IommufdEntry),
+    .properties = iommufd_properties,
+    .property_count = G_N_ELEMENTS(iommufd_properties),
+    .check = iommufd_check,
+};
+
 const ConfigType config_type_iommufd_emulated = {
     .name = "iommufd-emulated",
     .description = "/dev/iommu, emulated in this process",
     .list = CONFIG_OBJECTS,
-    .entry_size = sizeof(IommufdEntry),
+    .entry_size = sizeof(ConfigEntry),
     .properties = iommufd_emulated_properties,
     .property_count = G_N_ELEMENTS(iommufd_emulated_properties),
 };
 
 /* In the order of help texts. */
 const ConfigType *const config_types[] = {
+    &config_type_iommufd,
     &config_type_iommufd_emulated,
     &config_type_iothread,
     &config_type_arm_smmuv3,
     &config_type_emulated_pci,
     &config_type_intel_iommu,
+    &config_type_iommufd_mock,
     &config_type_sva_device,
     NULL,
 };

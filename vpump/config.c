@@ -23,7 +23,9 @@ static void entry_free(void *opaque)
     for (size_t i = 0; i < entry->type->property_count; i++) {
         const Property *property = &entry->type->properties[i];
 
-        if (property->kind == PROPERTY_ID || property->kind == PROPERTY_LINK) {
+        if (property->kind == PROPERTY_ID ||
+            property->kind == PROPERTY_STRING ||
+            property->kind == PROPERTY_LINK) {
             g_free(G_STRUCT_MEMBER(char *, entry, property->offset));
         }
     }
@@ -73,6 +75,37 @@ ConfigEntry *config_find(const Config *config, ConfigList list, const char *id)
 
         if (strcmp(entry->id, id) == 0) {
             return entry;
+        }
+    }
+    return NULL;
+}
+
+/* Their entries are PciEntry. */
+static const ConfigType *const host_devices[] = {
+    &config_type_emulated_pci,
+    &config_type_iommufd_mock,
+};
+
+const char *config_iommufd_of(const ConfigEntry *entry)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(host_devices); i++) {
+        if (entry->type == host_devices[i]) {
+            return ((const PciEntry *)entry)->iommufd;
+        }
+    }
+    return NULL;
+}
+
+const ConfigEntry *config_first_device_of(const Config *config,
+                                          const char *iommufd)
+{
+    const GPtrArray *devices = config->lists[CONFIG_DEVICES];
+
+    for (unsigned i = 0; i < devices->len; i++) {
+        const char *id = config_iommufd_of(devices->pdata[i]);
+
+        if (id && strcmp(id, iommufd) == 0) {
+            return devices->pdata[i];
         }
     }
     return NULL;

@@ -113,8 +113,15 @@ typedef struct IothreadEntry {
     IOThreadProperties properties;
 } IothreadEntry;
 
+/**
+ * struct IommufdEntry - an iommufd
+ * @path: of the character device, or NULL for the usual one
+ * @fd: number of an open one, as text, or NULL
+ */
 typedef struct IommufdEntry {
     ConfigEntry base;
+    char *path;
+    char *fd;
 } IommufdEntry;
 
 /**
@@ -159,7 +166,7 @@ typedef struct EndpointEntry {
     int64_t sid;
 } EndpointEntry;
 
-/* @iommufd: the id of its host. */
+/* A device of a host. @iommufd: the id of that. */
 typedef struct PciEntry {
     EndpointEntry endpoint;
     char *iommufd;
@@ -179,10 +186,12 @@ typedef struct SvaEntry {
 } SvaEntry;
 
 extern const ConfigType config_type_iothread;
+extern const ConfigType config_type_iommufd;
 extern const ConfigType config_type_iommufd_emulated;
 extern const ConfigType config_type_arm_smmuv3;
 extern const ConfigType config_type_intel_iommu;
 extern const ConfigType config_type_emulated_pci;
+extern const ConfigType config_type_iommufd_mock;
 extern const ConfigType config_type_sva_device;
 
 /* Every type, those of one list together and by name; NULL ends. */
@@ -230,6 +239,13 @@ ConfigEntry *config_add(Config *config, const ConfigType *type, const char *id,
 
 /* Return: borrowed, or NULL. */
 ConfigEntry *config_find(const Config *config, ConfigList list, const char *id);
+
+/* The host's id if @entry is a device of one, else NULL. */
+const char *config_iommufd_of(const ConfigEntry *entry);
+
+/* The first device of host @iommufd, or NULL. */
+const ConfigEntry *config_first_device_of(const Config *config,
+                                          const char *iommufd);
 
 /* The vIOMMU of a complete entry. */
 ViommuEntry *config_viommu_of(const Config *config,

@@ -59,8 +59,19 @@ typedef struct MachineModel {
 } MachineModel;
 
 /**
+ * struct MachineHostType - a kind of host
+ * @type: what makes it
+ * @make: opened, with no device. Return: NULL and @error set on failure
+ */
+typedef struct MachineHostType {
+    const ConfigType *type;
+    HostIommu *(*make)(const ConfigEntry *entry, GError **error);
+} MachineHostType;
+
+/**
  * struct MachineKind - a kind of device, behind one model
  * @type, @viommu_type: what makes it, and what it sits behind
+ * @has_host: it begins with a MachinePci
  * @part_size: of the structure that begins with a MachineDevice
  * @make: and plug into its vIOMMU. Return: false and @error set; @free comes
  * @free: the reverse, from whatever step it came to
@@ -76,6 +87,7 @@ typedef struct MachineModel {
 typedef struct MachineKind {
     const ConfigType *type;
     const ConfigType *viommu_type;
+    bool has_host;
     size_t part_size;
     bool (*make)(Machine *machine, MachineDevice *device, GError **error);
     void (*free)(MachineDevice *device);
@@ -97,7 +109,7 @@ typedef struct MachineIothread {
 
 /* @pages: what those of its devices do that ask for pages, @page_devices. */
 typedef struct MachineHost {
-    const IommufdEntry *entry;
+    const ConfigEntry *entry;
     HostIommu *host;
     WorkloadPages *pages;
     size_t page_devices;
@@ -146,7 +158,13 @@ extern const MachineModel machine_model_vtd;
 
 extern const MachineKind machine_kind_pci_events;
 extern const MachineKind machine_kind_pci_pages;
+extern const MachineKind machine_kind_mock_events;
+extern const MachineKind machine_kind_mock_pages;
 extern const MachineKind machine_kind_sva;
+
+/* The host that @entry asks for. Return: NULL and @error set on failure. */
+HostIommu *machine_host_open(const Config *config, const ConfigEntry *entry,
+                             GError **error);
 
 /* What the devices behind an SMMUv3 report; NULL before the start. */
 const WorkloadEvents *machine_smmuv3_get_load(const MachineViommu *part);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Devices of an emulated host in a machine: behind an SMMUv3 they report
- * events, behind a VT-d they ask for pages.
+ * Devices of a host that plays their hardware: behind an SMMUv3 they report
+ * events, behind a VT-d they ask for pages. An emulated host's and the kernel's
+ * mock devices differ in the host alone.
  */
 #include "machine-internal.h"
 
 #include "base/error.h"
-#include "host/emul.h"
+#include "host/hardware.h"
 
 #include <errno.h>
 
@@ -26,7 +27,7 @@ MachineHost *machine_host_of(const MachineViommu *part)
     for (unsigned i = 0; i < part->devices->len; i++) {
         const MachineDevice *device = part->devices->pdata[i];
 
-        if (device->kind->type == &config_type_emulated_pci) {
+        if (device->kind->has_host) {
             return ((const MachinePci *)device)->host;
         }
     }
@@ -35,7 +36,7 @@ MachineHost *machine_host_of(const MachineViommu *part)
 
 /* Opened, bound to its host, and plugged into its vIOMMU. */
 static bool make_behind(Machine *machine, MachineDevice *device,
-                        EmulIommu iommu, GError **error)
+                        HardwareIommu iommu, GError **error)
 {
     MachinePci *self = (MachinePci *)device;
     const PciEntry *entry = (const PciEntry *)device->entry;
@@ -44,9 +45,9 @@ static bool make_behind(Machine *machine, MachineDevice *device,
 
     self->host = machine_find_host(machine, entry->iommufd);
     host = self->host->host;
-    fd = emul_device_open_behind(host, iommu);
+    fd = host->hardware->device_open(host, iommu);
     if (fd < 0) {
-        error_set_errno(error, errno, "emulated device");
+        error_set_errno(error, errno, "cannot open it");
         return false;
     }
     self->vfio = vfio_device_bind(host, fd, entry->endpoint.base.id, error);
@@ -71,7 +72,7 @@ static void pci_free(MachineDevice *device)
 
 static bool events_make(Machine *machine, MachineDevice *device, GError **error)
 {
-    return make_behind(machine, device, EMUL_IOMMU_SMMUV3, error);
+    return make_behind(machine, device, HARDWARE_SMMUV3, error);
 }
 
 /* Zeroes until there is load. */
@@ -96,19 +97,26 @@ static void events_get_result(const MachineDevice *device, RunDevice *result)
     result->completed_operations = events_counts(device).generated;
 }
 
-const MachineKind machine_kind_pci_events = {
-    .type = &config_type_emulated_pci,
-    .viommu_type = &config_type_arm_smmuv3,
-    .part_size = sizeof(MachinePci),
-    .make = events_make,
-    .free = pci_free,
-    .add_sample = events_add_sample,
-    .get_result = events_get_result,
-};
+#define EVENTS_KIND(config_type)                \
+    {                                           \
+        .type = (config_type),                  \
+        .viommu_type = &config_type_arm_smmuv3, \
+        .has_host = true,                       \
+        .part_size = sizeof(MachinePci),        \
+        .make = events_make,                    \
+        .free = pci_free,                       \
+        .add_sample = events_add_sample,        \
+        .get_result = events_get_result,        \
+    }
+
+const MachineKind machine_kind_pci_events =
+    EVENTS_KIND(&config_type_emulated_pci);
+const MachineKind machine_kind_mock_events =
+    EVENTS_KIND(&config_type_iommufd_mock);
 
 static bool pages_make(Machine *machine, MachineDevice *device, GError **error)
 {
-    return make_behind(machine, device, EMUL_IOMMU_VTD, error);
+    return make_behind(machine, device, HARDWARE_VTD, error);
 }
 
 /* Zeroes until there is load. */
@@ -201,15 +209,22 @@ static bool pages_start_load(MachineDevice *device, uint64_t rate,
     return true;
 }
 
-const MachineKind machine_kind_pci_pages = {
-    .type = &config_type_emulated_pci,
-    .viommu_type = &config_type_intel_iommu,
-    .part_size = sizeof(MachinePci),
-    .make = pages_make,
-    .free = pci_free,
-    .add_sample = pages_add_sample,
-    .add_roundtrip = pages_add_roundtrip,
-    .get_result = pages_get_result,
-    .describe = pages_describe,
-    .start_load = pages_start_load,
-};
+#define PAGES_KIND(config_type)                  \
+    {                                            \
+        .type = (config_type),                   \
+        .viommu_type = &config_type_intel_iommu, \
+        .has_host = true,                        \
+        .part_size = sizeof(MachinePci),         \
+        .make = pages_make,                      \
+        .free = pci_free,                        \
+        .add_sample = pages_add_sample,          \
+        .add_roundtrip = pages_add_roundtrip,    \
+        .get_result = pages_get_result,          \
+        .describe = pages_describe,              \
+        .start_load = pages_start_load,          \
+    }
+
+const MachineKind machine_kind_pci_pages =
+    PAGES_KIND(&config_type_emulated_pci);
+const MachineKind machine_kind_mock_pages =
+    PAGES_KIND(&config_type_iommufd_mock);

@@ -6,7 +6,7 @@
 #include "machine-internal.h"
 
 #include "base/error.h"
-#include "host/emul.h"
+#include "host/hardware.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -127,7 +127,7 @@ static void check_none(const MachineHost *part, uint64_t count,
         g_ptr_array_add(problems,
                         g_strdup_printf("'%s' has %" PRIu64 " %s when all "
                                         "devices are gone",
-                                        part->entry->base.id, count, what));
+                                        part->entry->id, count, what));
     }
 }
 
@@ -135,12 +135,16 @@ void machine_check_empty(const Machine *machine, GPtrArray *problems)
 {
     for (unsigned i = 0; i < machine->hosts->len; i++) {
         const MachineHost *part = machine->hosts->pdata[i];
-        EmulStats stats = emul_get_stats(part->host);
+        const HardwareOps *hardware = part->host->hardware;
 
-        check_none(part, stats.objects, "objects left", problems);
-        check_none(part, stats.busy, "times refused to destroy an object",
-                   problems);
-        check_none(part, emul_get_page_stats(part->host).open, "groups open",
+        if (!hardware) {
+            continue;
+        }
+        check_none(part, hardware->get_stats(part->host).busy,
+                   "times refused to destroy an object", problems);
+        check_none(part, hardware->get_page_stats(part->host).open,
+                   "groups open", problems);
+        check_none(part, hardware->count_left(part->host), "objects left",
                    problems);
     }
 }
@@ -168,7 +172,7 @@ static bool check_equal(const MachineHost *part, uint64_t counted,
     if (counted != known) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
                     "'%s' counts %" PRIu64 " %s, its devices have %s "
-                    "%" PRIu64, part->entry->base.id, counted, what, done,
+                    "%" PRIu64, part->entry->id, counted, what, done,
                     known);
         return false;
     }
@@ -178,7 +182,7 @@ static bool check_equal(const MachineHost *part, uint64_t counted,
 /* Each group is answered once: what the host did itself included. */
 static bool check_pages(const MachineHost *part, GError **error)
 {
-    EmulPageStats stats = emul_get_page_stats(part->host);
+    HardwarePageStats stats = part->host->hardware->get_page_stats(part->host);
     uint64_t raised = 0, responded = 0;
 
     for (size_t i = 0; i < part->page_devices; i++) {
@@ -198,11 +202,13 @@ bool machine_check_hosts(const Machine *machine, GError **error)
 {
     for (unsigned i = 0; i < machine->hosts->len; i++) {
         const MachineHost *part = machine->hosts->pdata[i];
+        const HardwareOps *hardware = part->host->hardware;
 
-        if (!check_equal(part, emul_get_stats(part->host).generated,
-                         reported_to(machine, part), "events", "reported",
-                         error) ||
-            !check_pages(part, error)) {
+        if (hardware &&
+            (!check_equal(part, hardware->get_stats(part->host).generated,
+                          reported_to(machine, part), "events", "reported",
+                          error) ||
+             !check_pages(part, error))) {
             return false;
         }
     }

@@ -7,7 +7,6 @@
 #include "machine-internal.h"
 
 #include "base/error.h"
-#include "host/emul.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,6 +20,8 @@ static const MachineModel *const models[] = {
 static const MachineKind *const kinds[] = {
     &machine_kind_pci_events,
     &machine_kind_pci_pages,
+    &machine_kind_mock_events,
+    &machine_kind_mock_pages,
     &machine_kind_sva,
 };
 
@@ -83,7 +84,7 @@ MachineHost *machine_find_host(const Machine *machine, const char *id)
     for (unsigned i = 0; i < machine->hosts->len; i++) {
         MachineHost *part = machine->hosts->pdata[i];
 
-        if (strcmp(part->entry->base.id, id) == 0) {
+        if (strcmp(part->entry->id, id) == 0) {
             return part;
         }
     }
@@ -144,13 +145,13 @@ static bool make_host(Machine *machine, const ConfigEntry *entry,
                       GError **error)
 {
     MachineHost *part;
-    HostIommu *host = emul_new(error);
+    HostIommu *host = machine_host_open(machine->config, entry, error);
 
     if (!host) {
         return false;
     }
     part = g_new0(MachineHost, 1);
-    part->entry = (const IommufdEntry *)entry;
+    part->entry = entry;
     part->host = host;
     part->pages = workload_pages_new(host);
     g_ptr_array_add(machine->hosts, part);

@@ -160,6 +160,7 @@ static bool set_text(const Property *property, void *object,
             return fail_expects(property, error);
         }
     case PROPERTY_ID:
+    case PROPERTY_STRING:
     case PROPERTY_LINK:
         break;
     }
@@ -192,6 +193,7 @@ static bool set_json(const Property *property, void *object,
         return store_number(property, object, owner, json_node_get_int(node),
                             error);
     case PROPERTY_ID:
+    case PROPERTY_STRING:
     case PROPERTY_LINK:
         break;
     }

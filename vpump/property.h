@@ -20,6 +20,7 @@
  * @PROPERTY_UNSIGNED: unsigned
  * @PROPERTY_ID: char *, owned: a name for the thing itself, which it was made
  *               with; property_set() leaves the check of it to the maker
+ * @PROPERTY_STRING: char *, owned: any text
  * @PROPERTY_LINK: char *, owned: the id of another thing; config_complete()
  *                 checks it
  */
@@ -28,6 +29,7 @@ typedef enum PropertyKind {
     PROPERTY_INT,
     PROPERTY_UNSIGNED,
     PROPERTY_ID,
+    PROPERTY_STRING,
     PROPERTY_LINK,
 } PropertyKind;
 

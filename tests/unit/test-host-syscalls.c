@@ -59,6 +59,26 @@ static void test_calls_reach_the_kernel(void)
     host_iommu_free(NULL);
 }
 
+static void test_fd_is_looked_at(void)
+{
+    g_autofree char *message = NULL;
+    GError *error = NULL;
+    int fds[2];
+
+    g_assert_cmpint(pipe(fds), ==, 0);
+    message = g_strdup_printf("fd %d is no iommufd (open /dev/iommu for "
+                              "reading and writing, and pass that): "
+                              "Inappropriate ioctl for device", fds[0]);
+    g_assert_null(host_syscalls_new_from_fd(fds[0], &error));
+    g_assert_cmpstr(error->message, ==, message);
+    g_clear_error(&error);
+    close(fds[1]);
+    g_assert_cmpint(close(fds[0]), ==, 0);
+    g_assert_null(host_syscalls_new_from_fd(fds[0], &error));
+    g_assert_nonnull(error);
+    g_clear_error(&error);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -70,5 +90,6 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/host-syscalls/calls-reach-the-kernel",
                     test_calls_reach_the_kernel);
+    g_test_add_func("/host-syscalls/fd-is-looked-at", test_fd_is_looked_at);
     return g_test_run();
 }

@@ -7,6 +7,7 @@
 #include "base/rcu.h"
 #include "base/report.h"
 #include "host/emul.h"
+#include "host/iommufd.h"
 #include "host/iommufd-abi.h"
 #include "iothread/aio-context.h"
 
@@ -112,6 +113,13 @@ static void assert_balanced(const Machine *machine)
 #define PCI(id) "-device", "emulated-pci,viommu=v,iommufd=h,id=" id
 #define SVA(options) "-device", "sva-device,viommu=v," options
 
+/* The emulated host's mock driver: as the kernel's. */
+#define MOCK(id, viommu) \
+    "-device", "iommufd-mock,iommufd=h,id=" id ",viommu=" viommu
+#define MOCK_EVENTS                                             \
+    "-object", "iommufd-emulated,id=h", "-device", "arm-smmuv3,id=s", \
+    MOCK("m0", "s"), MOCK("m1", "s")
+
 static void test_runs_balance(void)
 {
     static const Words cases[] = {
@@ -138,6 +146,10 @@ static void test_runs_balance(void)
             "-load", "max" } },
         { { "-object", "iommufd-emulated,id=h", VTD, PCI("d0"), PCI("d1"),
             SVA("id=a"), PCI("d2"), "-load", "20000" } },
+        { { MOCK_EVENTS, VTD, MOCK("m2", "v"), MOCK("m3", "v"), "-load",
+            "max" } },
+        { { MOCK_EVENTS, VTD, SVA("id=a"), MOCK("m2", "v"), "-load",
+            "20000" } },
         /* Both models on one iothread and one host. */
         { { TWO_BEHIND_ONE, "-object", "iothread,id=io",
             "-device", "arm-smmuv3,id=s,iothread=io",
@@ -280,6 +292,25 @@ static void test_what_is_left_is_found(void)
     machine_free(machine);
 }
 
+/* On a kernel, objects are found by destroying them. */
+static void test_what_a_mock_host_has_left_is_found(void)
+{
+    Words words = { { MOCK_EVENTS, "-load", "0" } };
+    g_autoptr(Config) config = words_parse_good(&words);
+    g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
+    Machine *machine = machine_after_empty_load(config);
+    HostIommu *host = ((MachineHost *)machine->hosts->pdata[0])->host;
+    uint32_t id;
+
+    g_assert_true(iommufd_ioas_alloc(host, &id, NULL));
+    machine_rest(machine);
+    machine_take_apart(machine, problems);
+    g_assert_cmpuint(problems->len, ==, 1);
+    g_assert_cmpstr(problems->pdata[0], ==,
+                    "'h' has 1 objects left when all devices are gone");
+    machine_free(machine);
+}
+
 /* Would a run with at most @limit descriptors be a good one? */
 static bool try_with_limit(const Config *config, rlim_t limit)
 {
@@ -319,6 +350,8 @@ static void test_failure_leaves_nothing(void)
     static const Words cases[] = {
         { { TWO_BEHIND_ONE, "-device", "arm-smmuv3,id=s" } },
         { { "-object", "iommufd-emulated,id=h", VTD, PCI("d"), SVA("id=a") } },
+        { { MOCK_EVENTS } },
+        { { "-object", "iommufd-emulated,id=h", VTD, MOCK("m", "v") } },
     };
 
     report_set_handler(ignore_report, NULL);
@@ -353,6 +386,8 @@ int main(int argc, char **argv)
                     test_host_is_checked_for_page_requests);
     g_test_add_func("/machine/what-is-left-is-found",
                     test_what_is_left_is_found);
+    g_test_add_func("/machine/what-a-mock-host-has-left-is-found",
+                    test_what_a_mock_host_has_left_is_found);
     g_test_add_func("/machine/failure-leaves-nothing",
                     test_failure_leaves_nothing);
     ret = g_test_run();

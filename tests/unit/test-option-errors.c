@@ -9,15 +9,17 @@
 
 #define S "arm-smmuv3,id=s0"
 #define HOST "-object", "iommufd-emulated,id=h0"
+#define KERNEL "-object", "iommufd,id=k0"
 #define ID_HINT                                                          \
     "\nIdentifiers consist of letters, digits, '-', '.', '_', starting " \
     "with a letter."
 #define OPTION_HINT                                                     \
     "\naccepted: -object, -device, -name, -duration, -load, -report, "  \
     "-quiet, -version, -help"
-#define OBJECT_HINT "\naccepted: iommufd-emulated, iothread"
+#define OBJECT_HINT "\naccepted: iommufd, iommufd-emulated, iothread"
 #define DEVICE_HINT \
-    "\naccepted: arm-smmuv3, emulated-pci, intel-iommu, sva-device"
+    "\naccepted: arm-smmuv3, emulated-pci, intel-iommu, iommufd-mock, "  \
+    "sva-device"
 #define V "intel-iommu,id=v0"
 #define VTD_HINT                                                         \
     "\naccepted: aw-bits, caching-mode, device-iotlb, fs1gp, fsts, id, " \
@@ -64,10 +66,10 @@ static const struct {
     /* types */
     { { { "-object", "foo" } },
       "-object foo: Parameter 'qom-type' does not accept value 'foo'\n"
-      "accepted: iommufd-emulated, iothread" },
+      "accepted: iommufd, iommufd-emulated, iothread" },
     { { { "-object", "arm-smmuv3,id=a" } },
       "-object arm-smmuv3,id=a: Parameter 'qom-type' does not accept "
-      "value 'arm-smmuv3'\naccepted: iommufd-emulated, iothread" },
+      "value 'arm-smmuv3'\naccepted: iommufd, iommufd-emulated, iothread" },
     { { { "-device", "foo" } },
       "-device foo: 'foo' is not a valid device model name"
       DEVICE_HINT },
@@ -279,6 +281,45 @@ static const struct {
       "-device emulated-pci,id=d1,viommu=v0,iommufd=h1: Property "
       "'emulated-pci.iommufd' doesn't take value 'h1'\n"
       "'d0' behind the same intel-iommu has 'h0'" },
+    /* iommufd, iommufd-mock */
+    { { { "-object", "iommufd,id=k,fd=net" } },
+      "-object iommufd,id=k,fd=net: Property 'iommufd.fd' doesn't take value "
+      "'net'\nfd takes the number of a file descriptor" },
+    { { { "-object", "iommufd,id=k,fd=-1" } },
+      "-object iommufd,id=k,fd=-1: Property 'iommufd.fd' doesn't take value "
+      "'-1'\nfd takes the number of a file descriptor" },
+    { { { "-object", "iommufd,id=k,fd=3,path=/dev/iommu" } },
+      "-object iommufd,id=k,fd=3,path=/dev/iommu: 'fd' and 'path' exclude "
+      "each other\nfd is a device that is open already: leave path out" },
+    { { { "-object", "{\"qom-type\":\"iommufd\",\"id\":\"k\",\"fd\":3}" } },
+      "-object {\"qom-type\":\"iommufd\",\"id\":\"k\",\"fd\":3}: Invalid "
+      "parameter type for 'fd', expected: string" },
+    { { { KERNEL, "-device", S,
+          "-device", "emulated-pci,id=d0,viommu=s0,iommufd=k0" } },
+      "-device emulated-pci,id=d0,viommu=s0,iommufd=k0: Invalid parameter "
+      "type for 'iommufd', expected: iommufd-emulated\n'k0' is an iommufd" },
+    { { { "-device", S, "-device", "iommufd-mock,id=d0,viommu=s0" } },
+      "-device iommufd-mock,id=d0,viommu=s0: Parameter 'iommufd' is missing\n"
+      "iommufd takes the id of an iommufd or iommufd-emulated" },
+    { { { KERNEL, "-device", S,
+          "-device", "iommufd-mock,id=d0,viommu=s0,iommufd=k0,sid=0" } },
+      "-device iommufd-mock,id=d0,viommu=s0,iommufd=k0,sid=0: Property "
+      "'iommufd-mock.sid' doesn't take value '0'\n"
+      "the kernel's mock driver reports no events of StreamID 0: sid takes a "
+      "number from 1 to 65535" },
+    { { { HOST, "-device", S, "-device", V,
+          "-device", "emulated-pci,id=d0,viommu=s0,iommufd=h0",
+          "-device", "iommufd-mock,id=d1,viommu=v0,iommufd=h0" } },
+      "-device iommufd-mock,id=d1,viommu=v0,iommufd=h0: Property "
+      "'iommufd-mock.iommufd' doesn't take value 'h0'\n"
+      "'d0' of the same host is an emulated-pci: give this one a host of its "
+      "own" },
+    { { { HOST, KERNEL, "-device", S,
+          "-device", "emulated-pci,id=d0,viommu=s0,iommufd=h0",
+          "-device", "iommufd-mock,id=d1,viommu=s0,iommufd=k0" } },
+      "-device iommufd-mock,id=d1,viommu=s0,iommufd=k0: Property "
+      "'iommufd-mock.iommufd' doesn't take value 'k0'\n"
+      "'d0' behind the same arm-smmuv3 has 'h0'" },
     /* sva-device */
     { { { "-device", "sva-device,id=a" } },
       "-device sva-device,id=a: Parameter 'viommu' is missing\n"

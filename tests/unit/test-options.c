@@ -241,6 +241,58 @@ static void test_default_machine(void)
     }
 }
 
+/* JSON has QEMU's type for fd, which may be a name there. */
+static void test_iommufd(void)
+{
+    static const struct {
+        const char *object;
+        const char *path;
+        const char *fd;
+    } cases[] = {
+        { "iommufd,id=k", NULL, NULL },
+        { "iommufd,id=k,path=/tmp/a,,b", "/tmp/a,b", NULL },
+        { "iommufd,id=k,fd=7", NULL, "7" },
+        { "{\"qom-type\":\"iommufd\",\"id\":\"k\",\"fd\":\"7\"}", NULL, "7" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Words words = { { "-object", cases[i].object } };
+        g_autoptr(Config) config = words_parse_good(&words);
+        const IommufdEntry *iommufd = (const IommufdEntry *)config_find(
+            config, CONFIG_OBJECTS, "k");
+
+        g_assert_true(iommufd->base.type == &config_type_iommufd);
+        g_assert_cmpstr(iommufd->path, ==, cases[i].path);
+        g_assert_cmpstr(iommufd->fd, ==, cases[i].fd);
+    }
+}
+
+/* Of either host; StreamID 0 is none that is chosen. */
+static void test_iommufd_mock(void)
+{
+    static const char *const hosts[] = {
+        "iommufd,id=h", "iommufd-emulated,id=h",
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        Words words = { {
+            "-object", hosts[i], "-device", "arm-smmuv3,id=s0",
+            "-device", "iommufd-mock,id=d0,viommu=s0,iommufd=h",
+            "-device", "intel-iommu,id=v0",
+            "-device", "iommufd-mock,id=d1,viommu=v0,iommufd=h,sid=0",
+        } };
+        g_autoptr(Config) config = words_parse_good(&words);
+        const PciEntry *d0 = (const PciEntry *)config_find(
+            config, CONFIG_DEVICES, "d0");
+
+        g_assert_cmpstr(d0->iommufd, ==, "h");
+        g_assert_cmpint(d0->endpoint.sid, ==, 8);
+        g_assert_true(config_first_device_of(config, "h") ==
+                      &d0->endpoint.base);
+        g_assert_null(config_first_device_of(config, "s0"));
+    }
+}
+
 /* A host that was asked for is used, and its name may be in the way. */
 static void test_default_machine_finds_its_host(void)
 {
@@ -331,7 +383,7 @@ static void test_help(void)
         { { { "-version" } }, "vpump version ", "\n" },
         { { { "--version", "-foo" } }, "vpump version ", "\n" },
         { { { "-object", "help" } }, "List of user creatable objects:\n",
-          "objects:\n  iommufd-emulated\n  iothread\n" },
+          "objects:\n  iommufd\n  iommufd-emulated\n  iothread\n" },
         { { { "-object", "?" } }, "List of user creatable objects:\n",
           "\n  iothread\n" },
         { { { "-device", "help" } }, "Misc devices:\n",
@@ -342,6 +394,9 @@ static void test_help(void)
         { { { "-object", "iothread,help" } }, "iothread options:\n",
           "\n  poll-max-ns=<int>      - longest busy polling per turn, ns; 0 "
           "for none (default: 32768)\n" },
+        { { { "-object", "iommufd,help" } }, "iommufd options:\n",
+          "\n  path=<string>          - the character device (default: "
+          "/dev/iommu)\n" },
         { { { "-object", "iommufd-emulated,help" } },
           "iommufd-emulated options:\n",
           "\n  id=<string>            - name for other options and the report "
@@ -409,6 +464,8 @@ int main(int argc, char **argv)
     g_test_add_func("/options/numbers", test_numbers);
     g_test_add_func("/options/iothread-properties", test_iothread_properties);
     g_test_add_func("/options/settings", test_settings);
+    g_test_add_func("/options/iommufd", test_iommufd);
+    g_test_add_func("/options/iommufd-mock", test_iommufd_mock);
     g_test_add_func("/options/default-machine", test_default_machine);
     g_test_add_func("/options/default-machine-finds-its-host",
                     test_default_machine_finds_its_host);
