@@ -3,12 +3,10 @@
  * Fault queue objects: allocation, who holds them, and the way of a fault by
  * device and PASID, as measured on Linux 7.3 or read in it.
  */
+#include "sleeper.h"
 #include "test-emul-fault.h"
 
-#include <pthread.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static EmulReport raise_on(FaultMachine *m, uint32_t pasid)
@@ -143,50 +141,22 @@ static void test_epoll_holds_nothing(void)
     fault_machine_cleanup(&m);
 }
 
-typedef struct Sleeper {
-    int fd;
-    int wake_fd;                /* eventfd */
-} Sleeper;
-
-/* By the bare system call, as in test-emul-destroy.c. */
-static void *sleeper_run(void *opaque)
-{
-    Sleeper *s = opaque;
-    struct pollfd fds[2] = {
-        { .fd = s->fd, .events = POLLIN },
-        { .fd = s->wake_fd, .events = POLLIN },
-    };
-
-    syscall(SYS_ppoll, fds, 2, NULL, NULL, 8);
-    return NULL;
-}
-
 /* EBUSY from a thread in poll() lasts until it is out. */
 static void test_thread_in_poll(void)
 {
-    Sleeper s = { .wake_fd = eventfd(0, EFD_CLOEXEC) };
-    pthread_t thread;
     FaultMachine m;
     uint32_t id;
-    int ret;
+    Sleeper s;
+    int fd;
 
     fault_machine_init(&m);
-    do {
-        /* Again if the thread came to its poll() after the close. */
-        g_assert_cmpint(fault_alloc(m.host, &id, &s.fd), ==, 0);
-        pthread_create(&thread, NULL, sleeper_run, &s);
-        for (int i = 0; i < 100; i++) {
-            sched_yield();
-        }
-        g_assert_cmpint(m.host->ops->close(m.host, s.fd), ==, 0);
-        ret = destroy(m.host, id);
-        eventfd_write(s.wake_fd, 1);
-        pthread_join(thread, NULL);
-        g_assert_cmpint(read(s.wake_fd, &(uint64_t) { 0 }, 8), ==, 8);
-    } while (ret == 0);
-    g_assert_cmpint(ret, ==, -EBUSY);
+    g_assert_cmpint(fault_alloc(m.host, &id, &fd), ==, 0);
+    sleeper_start(&s, fd, -1);
+    g_assert_cmpint(m.host->ops->close(m.host, fd), ==, 0);
+    g_assert_cmpint(destroy(m.host, id), ==, -EBUSY);
+    g_assert_cmpint(destroy(m.host, id), ==, -EBUSY);
+    sleeper_wake_and_join(&s);
     g_assert_cmpint(destroy(m.host, id), ==, 0);
-    close(s.wake_fd);
     fault_machine_cleanup(&m);
 }
 
