@@ -138,16 +138,15 @@ static int first_device_locked(MockHost *host, uint32_t *stdev_id,
 static int parking_enter(MockHost *host, uint32_t *stdev_id, uint32_t *dev_id,
                          uint32_t *hwpt_id)
 {
-    MockParking *parking = &host->parking;
     int ret;
 
     lock_acquire(&host->parking.lock);
-    ret = parking->devices == 0
+    ret = host->parking.devices == 0
               ? first_device_locked(host, stdev_id, dev_id)
-              : make_device(host, parking->hwpt_id, stdev_id, dev_id);
+              : make_device(host, host->parking.hwpt_id, stdev_id, dev_id);
     if (ret == 0) {
-        parking->devices++;
-        *hwpt_id = parking->hwpt_id;
+        host->parking.devices++;
+        *hwpt_id = host->parking.hwpt_id;
     }
     lock_release(&host->parking.lock);
     return ret;
