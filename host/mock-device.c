@@ -314,6 +314,9 @@ static int attach(MockHost *host, MockDevice *device, uint32_t pasid,
               : pasid_attach_locked(host, device, pasid, pt_id, &new, &ended);
     lock_release(&device->lock);
     mock_groups_tell(host, &ended);
+    if (ret == 0) {
+        mock_note_id(host, *pt_id);     /* of an IOAS, a HWPT made for it */
+    }
     return ret;
 }
 
@@ -428,7 +431,10 @@ int mock_device_open(HostIommu *base, HardwareIommu iommu)
         return -1;
     }
     device = (MockDevice *)mock_file_get(host, MOCK_FILE_DEVICE);
+    /* Whoever had it before may still be found by an old ID. */
+    lock_acquire(&device->lock);
     device->iommu = iommu;
+    lock_release(&device->lock);
     if (!emul_slots_store(&host->fds, fd, (uintptr_t)device)) {
         mock_file_put(host, &device->file);
         close(fd);

@@ -187,7 +187,7 @@ typedef struct MockHost {
     GPtrArray *files;           /* [lock] every MockFile, owned */
     MockFile *free[3];          /* [lock] by kind */
     GHashTable *objects;        /* [lock] by ID: MockObject */
-    uint32_t last_id;           /* [lock] the highest seen */
+    GHashTable *ids;            /* [lock] all that were ever given to us */
     MockParking parking;
     EmulSlots fds;              /* fd to MockFile */
     EmulSlots devices;          /* device ID to MockDevice */

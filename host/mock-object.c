@@ -71,7 +71,7 @@ MockFile *mock_file_find(MockHost *host, int fd)
 
 static void note_id_locked(MockHost *host, uint32_t id) REQUIRES(&host->lock)
 {
-    host->last_id = MAX(host->last_id, id);
+    g_hash_table_add(host->ids, GUINT_TO_POINTER(id));
 }
 
 void mock_note_id(MockHost *host, uint32_t id)

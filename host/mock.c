@@ -162,6 +162,7 @@ static void host_free(MockHost *host)
 {
     g_ptr_array_unref(host->files);
     g_hash_table_unref(host->objects);
+    g_hash_table_unref(host->ids);
     emul_slots_free(&host->fds);
     emul_slots_free(&host->devices);
     lock_destroy(&host->parking.lock);
@@ -248,19 +249,32 @@ static HardwareStats get_stats(HostIommu *base)
     return stats;
 }
 
-/* Users have higher IDs than what they use, as a rule: from the top down. */
+static gint compare_ids_down(gconstpointer a, gconstpointer b)
+{
+    uint32_t left = GPOINTER_TO_UINT(a), right = GPOINTER_TO_UINT(b);
+
+    return (left < right) - (left > right);
+}
+
+/*
+ * Of the IDs that were ours only, since a host that was handed to us may have
+ * others. Users have higher ones than what they use, as a rule: from the top
+ * down.
+ */
 static uint64_t count_left(HostIommu *base)
 {
     MockHost *host = mock_host(base);
     uint64_t left = 0;
-    uint32_t id;
+    GList *ids;
 
     lock_acquire(&host->lock);
-    id = host->last_id;
+    ids = g_hash_table_get_keys(host->ids);
     lock_release(&host->lock);
-    for (; id > 0; id--) {
-        left += mock_destroy(host, id) != -ENOENT;
+    ids = g_list_sort(ids, compare_ids_down);
+    for (const GList *id = ids; id; id = id->next) {
+        left += mock_destroy(host, GPOINTER_TO_UINT(id->data)) != -ENOENT;
     }
+    g_list_free(ids);
     return left;
 }
 
@@ -287,6 +301,7 @@ HostIommu *mock_host_new(HostIommu *inner, GError **error)
     lock_init(&host->parking.lock, LOCK_RANK_MOCK_DEVICE);
     host->files = g_ptr_array_new_with_free_func(file_free);
     host->objects = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    host->ids = g_hash_table_new(NULL, NULL);
     if (!check_test_ioctl(host, error)) {
         host_free(host);
         return NULL;
