@@ -10,7 +10,8 @@ readonly top
 # The minimum; the names are those of Debian 12 and 13.
 # shellcheck disable=SC2034  # used by those who source this
 readonly build_packages=(gcc libc6-dev meson ninja-build pkgconf
-                         libglib2.0-dev liburcu-dev libjson-glib-dev)
+                         libglib2.0-dev liburcu-dev libjson-glib-dev
+                         zlib1g-dev)
 # llvm-19 has the symbolizer, without which a race report names no line.
 # shellcheck disable=SC2034
 readonly tsan_packages=(clang-19 libclang-rt-19-dev llvm-19)

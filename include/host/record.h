@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Recording: a Recorder writes to a file what the queues of hosts delivered,
+ * and record_host_new() makes a HostIommu of another one that tells it. The
+ * file: docs/recording.md. Playing it: host/replay.h.
+ *
+ * Threads: the recorder's calls on one thread; the host's on any, as
+ *          host-iommu.h says. A thread of the recorder's writes the file.
+ * Locks:   Recorder::lock and RecordHost::lock, leaves. A read() of a queue
+ *          holds the first while its bytes are copied; it never waits for the
+ *          file.
+ */
+#ifndef HOST_RECORD_H
+#define HOST_RECORD_H
+
+#include "host/host-iommu.h"
+
+#include <stdbool.h>
+
+typedef struct Recorder Recorder;
+
+/* What fits between the queues and the file. */
+#define RECORDER_BUFFER_BYTES (UINT32_C(16) << 20)
+
+/**
+ * recorder_new() - create @path, or overwrite it, and begin
+ * @buffer_bytes: a power of two, RECORDER_BUFFER_BYTES but for tests
+ *
+ * Return: the recorder, or NULL and @error set, naming @path.
+ */
+Recorder *recorder_new(const char *path, size_t buffer_bytes, GError **error);
+
+/**
+ * recorder_close() - write what is left, and free it
+ *
+ * If a file is too slow for what is to be recorded, the buffer fills; then the
+ * recording ends there, and says so. A file that cannot be written to ends it
+ * too. Either is reported when it happens.
+ *
+ * Context: After every host of it was freed. NULL is ignored.
+ * Return: false if the recording is not complete, and @error set to the reason.
+ */
+bool recorder_close(Recorder *recorder, GError **error);
+
+/**
+ * record_host_new() - a host that does what @inner does, and is recorded
+ * @inner: given on success: freed with the new one
+ * @name: of the host, for the replay
+ * @kind: what it is, for the reader: "iommufd", "iommufd-emulated"
+ *
+ * Functions that are not of HostIommuOps, such as those of host/emul.h, go on
+ * to take @inner, which is borrowed until the new host is freed.
+ *
+ * Context: Before the first queue or device of @inner.
+ */
+HostIommu *record_host_new(HostIommu *inner, Recorder *recorder,
+                           const char *name, const char *kind);
+
+/**
+ * record_host_identify() - what the guest calls a device
+ * @host: of record_host_new()
+ * @dev_id: of a bound device
+ * @virt_id: StreamID or requester ID
+ * @name: for the reader
+ *
+ * A replay finds the device by it. The host itself hears of it only where
+ * there is a vDEVICE; without this and without one the order counts.
+ */
+void record_host_identify(HostIommu *host, uint32_t dev_id, uint64_t virt_id,
+                          const char *name);
+
+#endif
