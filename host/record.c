@@ -7,6 +7,7 @@
 #include "host/record.h"
 
 #include "emul-internal.h"
+#include "host/hardware.h"
 #include "host/mock-abi.h"
 #include "recorder.h"
 
@@ -22,6 +23,7 @@ typedef struct RecordBooks {
 
 typedef struct RecordHost {
     HostIommu base;
+    HardwareOps hardware;       /* [const] what @inner has of them */
     HostIommu *inner;           /* [const] owned */
     Recorder *recorder;         /* [const] borrowed */
     uint32_t number;            /* [const] of the host */
@@ -286,6 +288,72 @@ static const HostIommuOps record_ops = {
     .free = record_free,
 };
 
+/* ---- Its devices, if they are not real: the inner host's ---- */
+
+static int record_device_open(HostIommu *base, HardwareIommu iommu)
+{
+    HostIommu *inner = record_host(base)->inner;
+
+    return inner->hardware->device_open(inner, iommu);
+}
+
+static HardwareReport record_report_event(HostIommu *base, uint32_t dev_id,
+                                          const uint64_t event[4])
+{
+    HostIommu *inner = record_host(base)->inner;
+
+    return inner->hardware->report_event(inner, dev_id, event);
+}
+
+static HardwareReport record_request_page(HostIommu *base,
+                                          const HardwarePageRequest *request)
+{
+    HostIommu *inner = record_host(base)->inner;
+
+    return inner->hardware->request_page(inner, request);
+}
+
+static void record_set_answer_func(HostIommu *base, HardwareAnswerFunc *func,
+                                   void *opaque)
+{
+    HostIommu *inner = record_host(base)->inner;
+
+    inner->hardware->set_answer_func(inner, func, opaque);
+}
+
+static HardwarePageStats record_get_page_stats(HostIommu *base)
+{
+    HostIommu *inner = record_host(base)->inner;
+
+    return inner->hardware->get_page_stats(inner);
+}
+
+static HardwareStats record_get_stats(HostIommu *base)
+{
+    HostIommu *inner = record_host(base)->inner;
+
+    return inner->hardware->get_stats(inner);
+}
+
+static uint64_t record_count_left(HostIommu *base)
+{
+    HostIommu *inner = record_host(base)->inner;
+
+    return inner->hardware->count_left(inner);
+}
+
+static const HardwareOps record_hardware = {
+    .device_open = record_device_open,
+    .report_event = record_report_event,
+    .request_page = record_request_page,
+    .set_answer_func = record_set_answer_func,
+    .get_page_stats = record_get_page_stats,
+    .get_stats = record_get_stats,
+    .count_left = record_count_left,
+};
+
+/* ---- Its life ---- */
+
 void record_host_identify(HostIommu *host, uint32_t dev_id, uint64_t virt_id,
                           const char *name)
 {
@@ -300,6 +368,11 @@ HostIommu *record_host_new(HostIommu *inner, Recorder *recorder,
 
     self->base.ops = &record_ops;
     self->base.fd = inner->fd;
+    if (inner->hardware) {
+        self->hardware = record_hardware;
+        self->hardware.group_pages_max = inner->hardware->group_pages_max;
+        self->base.hardware = &self->hardware;
+    }
     self->inner = inner;
     self->recorder = recorder;
     lock_init(&self->lock, LOCK_RANK_LEAF);

@@ -48,8 +48,9 @@ bool recorder_close(Recorder *recorder, GError **error);
  * @name: of the host, for the replay
  * @kind: what it is, for the reader: "iommufd", "iommufd-emulated"
  *
- * Functions that are not of HostIommuOps, such as those of host/emul.h, go on
- * to take @inner, which is borrowed until the new host is freed.
+ * It has the HardwareOps of @inner. Other functions, such as those of
+ * host/emul.h, go on to take @inner, which is borrowed until the new host is
+ * freed.
  *
  * Context: Before the first queue or device of @inner.
  */

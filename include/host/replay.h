@@ -99,7 +99,7 @@ typedef struct ReplayStats {
 
 ReplayStats replay_host_get_stats(HostIommu *host);
 
-/* The emulated host with its objects, for emul_get_stats(). */
+/* The emulated host with its objects, for its statistics. */
 HostIommu *replay_host_get_emul(HostIommu *host);
 
 #endif
