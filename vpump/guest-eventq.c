@@ -8,6 +8,7 @@
 
 #include "event-record.h"
 #include "guest-smmuv3-internal.h"
+#include "ring-digest.h"
 
 #include "base/counter.h"
 #include "base/error.h"
@@ -54,12 +55,21 @@ struct GuestEventq {
     uint32_t prod;              /* [thread] as last read */
     uint32_t cons;              /* [thread] as last written */
     GHashTable *devices;        /* [thread] StreamID to DeviceTrack */
+    GuestRecords records;       /* [const] once started */
     Histogram *latency;
     Counters counters;
+    RingDigest digest;
     pthread_t thread;
     bool running;               /* whether to join it */
     int wake_fds[WAKE_COUNT];   /* [const] once started; WAKE_STOP is owned */
 };
+
+/* No record is later: the present, or the end of what they were taken from. */
+static uint64_t latest_ns(const GuestEventq *queue, int64_t now_ns)
+{
+    return queue->records.recorded_until_ns
+               ? queue->records.recorded_until_ns : (uint64_t)now_ns;
+}
 
 /* Whole, from a device of ours, later than the last one, and not too late. */
 static bool record_is_good(GuestEventq *queue, const EventRecord *record,
@@ -70,12 +80,25 @@ static bool record_is_good(GuestEventq *queue, const EventRecord *record,
 
     if (!track || record->counter < track->next_counter ||
         record->time_ns < track->time_ns ||
-        record->time_ns > (uint64_t)now_ns) {
+        record->time_ns > latest_ns(queue, now_ns)) {
         return false;
     }
     track->next_counter = record->counter + 1;
     track->time_ns = record->time_ns;
     return true;
+}
+
+/* Also of a record that no workload of ours has made. */
+static bool words_are_good(GuestEventq *queue, const uint64_t *words,
+                           EventRecord *record, int64_t now_ns)
+{
+    bool whole = event_record_decode(words, record);
+
+    if (queue->records.foreign) {
+        return g_hash_table_contains(queue->devices,
+                                     GUINT_TO_POINTER(record->sid));
+    }
+    return whole && record_is_good(queue, record, now_ns);
 }
 
 /*
@@ -90,9 +113,11 @@ static void consume_entry(GuestEventq *queue, int64_t now_ns)
 
     guest_words_load(words, queue->entries + (size_t)index * RECORD_BYTES,
                      EVENT_RECORD_WORDS);
-    if (event_record_decode(words, &record) &&
-        record_is_good(queue, &record, now_ns)) {
-        histogram_record(queue->latency, now_ns - record.time_ns);
+    ring_digest_add(&queue->digest, words, EVENT_RECORD_WORDS);
+    if (words_are_good(queue, words, &record, now_ns)) {
+        if (!queue->records.foreign && !queue->records.recorded_until_ns) {
+            histogram_record(queue->latency, now_ns - record.time_ns);
+        }
         counter_add(&queue->counters.seen, 1);
     } else {
         counter_add(&queue->counters.corrupt, 1);
@@ -243,6 +268,11 @@ uint64_t guest_eventq_get_base(const GuestEventq *queue)
     return queue->gpa | queue->log2size;
 }
 
+void guest_eventq_expect(GuestEventq *queue, const GuestRecords *records)
+{
+    queue->records = *records;
+}
+
 void guest_eventq_add_device(GuestEventq *queue, uint32_t sid)
 {
     g_hash_table_insert(queue->devices, GUINT_TO_POINTER(sid),
@@ -291,6 +321,7 @@ GuestSmmuv3Counts guest_eventq_get_counts(const GuestEventq *queue)
         .corrupt = counter_get(&counters->corrupt),
         .overflows = counter_get(&counters->overflows),
         .gerrors = counter_get(&counters->gerrors),
+        .digest = ring_digest_get(&queue->digest),
     };
 }
 

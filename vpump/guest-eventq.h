@@ -31,6 +31,9 @@ void guest_eventq_free(GuestEventq *queue);
 /* For EVENTQ_BASE: address and log2 of the size. */
 uint64_t guest_eventq_get_base(const GuestEventq *queue);
 
+/* What the records are. Context: before the start. */
+void guest_eventq_expect(GuestEventq *queue, const GuestRecords *records);
+
 /* Records of @sid are to be expected. Context: before the start. */
 void guest_eventq_add_device(GuestEventq *queue, uint32_t sid);
 

@@ -100,6 +100,7 @@ struct GuestSmmuv3 {
     GuestRam *ram;              /* [const] */
     uint32_t idr0;              /* [const] once probed */
     uint32_t idr1;              /* [const] once probed */
+    GuestRecords records;       /* [const] */
     GuestCmdq cmdq;
     GuestStrtab strtab;
     GuestEventq *eventq;

@@ -120,6 +120,7 @@ static bool set_up_event_queue(GuestSmmuv3 *guest, uint32_t *cr0,
     if (!guest->eventq) {
         return false;
     }
+    guest_eventq_expect(guest->eventq, &guest->records);
     viommu_mmio_write(guest->viommu, SMMU_EVENTQ_BASE, 8,
                       guest_eventq_get_base(guest->eventq) | SMMU_BASE_HINT);
     write32(guest, SMMU_EVENTQ_PROD, 0);
@@ -207,6 +208,7 @@ GuestSmmuv3 *guest_smmuv3_new(const GuestSmmuv3Config *config, GError **error)
 
     guest->viommu = config->viommu;
     guest->ram = config->ram;
+    guest->records = config->records;
     if (set_up(guest, error) &&
         attach_devices(guest, config->sids, config->sid_count, error) &&
         guest_eventq_start(guest->eventq, config->irq, error)) {

@@ -26,12 +26,26 @@ typedef struct GuestSmmuv3 GuestSmmuv3;
 #define GUEST_SMMUV3_RAM_BYTES (UINT64_C(64) << 20)
 
 /**
+ * struct GuestRecords - what a guest may expect of the records that it reads
+ * @foreign: they are not EventRecords: nothing but the StreamID can be checked
+ * @recorded_until_ns: 0: they are new, so none is later than the present. Else
+ *                     they are from a recording, perhaps of another machine,
+ *                     that ended then by the clock that they are from: none is
+ *                     later than that, and there is no latency
+ */
+typedef struct GuestRecords {
+    bool foreign;
+    uint64_t recorded_until_ns;
+} GuestRecords;
+
+/**
  * struct GuestSmmuv3Config - what a driver finds
  * @viommu: an SMMUv3, in its reset state; borrowed until guest_smmuv3_free()
  * @ram: its memory; borrowed likewise
  * @irq: a sink of eventfds with lines as SMMUV3_IRQ_* and the doorbell above,
  *       which the vIOMMU raises; borrowed likewise
  * @sids: @sid_count StreamIDs of devices, borrowed for the call
+ * @records: what they report
  */
 typedef struct GuestSmmuv3Config {
     Viommu *viommu;
@@ -39,6 +53,7 @@ typedef struct GuestSmmuv3Config {
     IrqSink *irq;
     const uint32_t *sids;
     size_t sid_count;
+    GuestRecords records;
 } GuestSmmuv3Config;
 
 /**
@@ -48,12 +63,14 @@ typedef struct GuestSmmuv3Config {
  * @overflows: times that the overflow flag was found toggled
  * @gerrors: times that a global error was found active; and 1 if it could not
  *           be disabled
+ * @digest: of all records, as they stood in the ring (ring-digest.h)
  */
 typedef struct GuestSmmuv3Counts {
     uint64_t seen;
     uint64_t corrupt;
     uint64_t overflows;
     uint64_t gerrors;
+    uint64_t digest;
 } GuestSmmuv3Counts;
 
 /**

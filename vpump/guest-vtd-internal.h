@@ -10,6 +10,7 @@
 #define VPUMP_GUEST_VTD_INTERNAL_H
 
 #include "guest-vtd.h"
+#include "ring-digest.h"
 
 #include "base/bits.h"
 #include "base/counter.h"
@@ -139,6 +140,7 @@ typedef struct GuestVtdPrq {
     uint8_t *entries;
     GuestVtdDescriptor responses[QI_BATCH_MAX];
     size_t count;
+    RingDigest digest;
 } GuestVtdPrq;
 
 typedef struct GuestVtdFunction GuestVtdFunction;

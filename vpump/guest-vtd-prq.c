@@ -216,6 +216,7 @@ void guest_prq_serve(GuestVtd *guest)
         uint64_t words[PRQ_WORDS];
 
         guest_words_load(words, guest->prq.entries + head, PRQ_WORDS);
+        ring_digest_add(&guest->prq.digest, words, PRQ_WORDS);
         handle_entry(guest, words);
         head = (head + PRQ_ENTRY_BYTES) & POINTER_MASK;
     }

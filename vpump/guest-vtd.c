@@ -426,6 +426,7 @@ GuestVtdCounts guest_vtd_get_counts(GuestVtd *guest)
         .faults = counter_get(&counters->faults),
         .queue_errors = counter_get(&guest->qi.errors),
         .damaged = guest_frames_get_damaged(guest->frames),
+        .digest = ring_digest_get(&guest->prq.digest),
     };
 
     add_space_counts(guest, &counts);

@@ -88,6 +88,7 @@ typedef struct GuestVtdConfig {
  * @damaged: frames that a device wrote to after their translation was
  *           invalidated, and PTEs changed while not present; 0 in a good run
  * @mapped, @taken: pages that came in, and that went out
+ * @digest: of the entries, as they stood in the queue (ring-digest.h)
  */
 typedef struct GuestVtdCounts {
     uint64_t requests;
@@ -101,6 +102,7 @@ typedef struct GuestVtdCounts {
     uint64_t damaged;
     uint64_t mapped;
     uint64_t taken;
+    uint64_t digest;
 } GuestVtdCounts;
 
 /* Bytes of GuestRam that a guest with these devices needs, loads included. */

@@ -109,6 +109,7 @@ static void smmuv3_add_sample(const MachineViommu *part, RunSample *sample)
     sample->seen = guest.seen;
     sample->corrupt = guest.corrupt;
     sample->guest_overflows = guest.overflows;
+    sample->guest_digest = guest.digest;
     sample->gerrors = guest.gerrors;
 }
 

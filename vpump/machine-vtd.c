@@ -170,6 +170,7 @@ static void vtd_add_sample(const MachineViommu *part, RunSample *sample)
     sample->gerrors = guest.faults + guest.queue_errors;
     sample->pages.guest_overflows = guest.overflows;
     sample->pages.guest_bad = guest.bad;
+    sample->pages.guest_digest = guest.digest;
     sample->pages.guest_answered = guest.answered + guest.refused;
     sample->operations.damaged = guest.damaged;
 }

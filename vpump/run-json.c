@@ -5,6 +5,7 @@
  */
 #include "run-report.h"
 
+#include <inttypes.h>
 #include <json-glib/json-glib.h>
 #include <string.h>
 
@@ -22,6 +23,14 @@ static void add_string(JsonBuilder *builder, const char *name,
 {
     json_builder_set_member_name(builder, name);
     json_builder_add_string_value(builder, value);
+}
+
+/* As text: a JSON number may not have 64 bits to whoever reads it. */
+static void add_digest(JsonBuilder *builder, const char *name, uint64_t digest)
+{
+    g_autofree char *text = g_strdup_printf("%016" PRIx64, digest);
+
+    add_string(builder, name, text);
 }
 
 static void add_latency(JsonBuilder *builder, const char *name,
@@ -48,6 +57,7 @@ static void add_events(JsonBuilder *builder, const RunSample *sample)
     add_int(builder, "guest_read", sample->seen);
     add_int(builder, "guest_damaged", sample->corrupt);
     add_int(builder, "guest_overflows", sample->guest_overflows);
+    add_digest(builder, "guest_digest", sample->guest_digest);
     json_builder_end_object(builder);
     add_int(builder, "guest_errors", sample->gerrors);
     add_int(builder, "reads", sample->pump.reads);
@@ -75,6 +85,7 @@ static void add_pages(JsonBuilder *builder, const RunPages *pages,
     add_int(builder, "guest_answered", pages->guest_answered);
     add_int(builder, "guest_damaged", pages->guest_bad);
     add_int(builder, "guest_overflows", pages->guest_overflows);
+    add_digest(builder, "guest_digest", pages->guest_digest);
     add_int(builder, "no_credit", pages->no_credit);
     add_int(builder, "interrupts", pages->pump.interrupts);
     add_int(builder, "overflows", pages->pump.overflows);

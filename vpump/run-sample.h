@@ -33,6 +33,7 @@ typedef enum RunKind {
  * @guest_overflows: times that the guest's driver has found an overflow
  * @guest_bad: requests that it could make nothing of
  * @guest_answered: groups that it has answered, whatever it said
+ * @guest_digest: of the requests that it has read (ring-digest.h)
  * @unlike: devices whose requests did not all reach the guest, each once and
  *          as it was raised: looked at once at rest, 0 in a good run
  * @pump: the library's counters
@@ -47,6 +48,7 @@ typedef struct RunPages {
     uint64_t guest_overflows;
     uint64_t guest_bad;
     uint64_t guest_answered;
+    uint64_t guest_digest;
     uint64_t unlike;
     ViommuPageStats pump;
 } RunPages;
@@ -80,6 +82,7 @@ typedef struct RunOperations {
  * @corrupt: records that it could not have been given: damaged, from no device
  *           of its, out of order or twice
  * @guest_overflows: times that the driver has found the overflow flag toggled
+ * @guest_digest: of the records that it has read (ring-digest.h)
  * @gerrors: times that it has found a global error, or a fault
  * @pump: the library's counters
  */
@@ -90,6 +93,7 @@ typedef struct RunSample {
     uint64_t seen;
     uint64_t corrupt;
     uint64_t guest_overflows;
+    uint64_t guest_digest;
     uint64_t gerrors;
     ViommuStats pump;
     RunPages pages;

@@ -32,6 +32,7 @@ typedef struct Access {
 typedef struct Fixture {
     uint32_t first_sequence;    /* of the host's queue */
     bool traced;                /* record what the driver does at the start */
+    GuestRecords records;       /* what the guest is told of them */
     IOThread *iothread;
     HostIommu *host;
     GuestRam *ram;
@@ -88,7 +89,9 @@ static void fixture_set_up(Fixture *fixture, const Smmuv3Properties *properties)
 {
     static const uint32_t sids[] = { SID };
     ViommuConfig config = { .id = "v0" };
-    GuestSmmuv3Config guest = { .sids = sids, .sid_count = 1 };
+    GuestSmmuv3Config guest = {
+        .sids = sids, .sid_count = 1, .records = fixture->records,
+    };
     GError *error = NULL;
 
     fixture->iothread = iothread_new("io0", NULL, &error);
@@ -233,6 +236,65 @@ static void test_bad_records_are_found(void)
         g_assert_cmpuint(counts.corrupt, ==, i + 1 - good);
     }
     fixture_tear_down(&fixture);
+}
+
+/* A recording's clock has nothing to do with ours; its end is what counts. */
+static void test_recorded_records(void)
+{
+    const uint64_t end_ns = UINT64_MAX / 2;
+    Fixture fixture = { .records.recorded_until_ns = end_ns };
+    g_autofree HistogramSnapshot *latency = g_new(HistogramSnapshot, 1);
+    GuestSmmuv3Counts counts;
+
+    fixture_set_up(&fixture, NULL);
+    report(&fixture, SID, 0, end_ns - 1);
+    report(&fixture, SID, 1, end_ns);
+    report(&fixture, SID, 2, end_ns + 1);
+    report(&fixture, SID, 3, end_ns - 1);
+    counts = wait_for(&fixture, 4);
+    g_assert_cmpuint(counts.seen, ==, 2);
+    g_assert_cmpuint(counts.corrupt, ==, 2);
+    guest_smmuv3_get_latency(fixture.guest, latency);
+    g_assert_cmpuint(latency->total, ==, 0);
+    fixture_tear_down(&fixture);
+}
+
+/* Of real hardware's only the StreamID is known. */
+static void test_foreign_records(void)
+{
+    Fixture fixture = { .records.foreign = true };
+    uint64_t words[EVENT_RECORD_WORDS] = { 0x10, 1, 2, 3 };
+    GuestSmmuv3Counts counts;
+
+    fixture_set_up(&fixture, NULL);
+    report_words(&fixture, words);
+    report_words(&fixture, words);
+    counts = wait_for(&fixture, 2);
+    g_assert_cmpuint(counts.seen, ==, 2);
+    g_assert_cmpuint(counts.corrupt, ==, 0);
+    fixture_tear_down(&fixture);
+}
+
+/* The same records, the same digest; another order, another one. */
+static void test_digest(void)
+{
+    const uint64_t end_ns = UINT64_MAX / 2;
+    uint64_t digests[3];
+
+    for (int i = 0; i < 3; i++) {
+        Fixture fixture = { .records.recorded_until_ns = end_ns };
+
+        fixture_set_up(&fixture, NULL);
+        g_assert_cmphex(guest_smmuv3_get_counts(fixture.guest).digest, ==, 0);
+        report(&fixture, SID, i == 2, 1);
+        wait_for(&fixture, 1);
+        report(&fixture, SID, i != 2, 1);
+        wait_for(&fixture, 2);
+        digests[i] = guest_smmuv3_get_counts(fixture.guest).digest;
+        fixture_tear_down(&fixture);
+    }
+    g_assert_cmphex(digests[0], ==, digests[1]);
+    g_assert_cmphex(digests[0], !=, digests[2]);
 }
 
 /* What is in the queue when the driver stops is consumed, not left. */
@@ -396,6 +458,12 @@ int main(int argc, char **argv)
                     test_good_records_are_seen);
     g_test_add_func("/guest-smmuv3/bad-records-are-found",
                     test_bad_records_are_found);
+    g_test_add_func("/guest-smmuv3/recorded-records-are-before-its-end",
+                    test_recorded_records);
+    g_test_add_func("/guest-smmuv3/foreign-records-need-a-known-StreamID",
+                    test_foreign_records);
+    g_test_add_func("/guest-smmuv3/digest-is-of-all-bytes-in-order",
+                    test_digest);
     g_test_add_func("/guest-smmuv3/stop-consumes-what-is-there",
                     test_stop_consumes_what_is_there);
     g_test_add_func("/guest-smmuv3/set-up-is-in-the-order-of-linux",

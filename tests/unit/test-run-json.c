@@ -31,6 +31,7 @@ static const RunSample events = {
     .seen = 900,
     .corrupt = 12,
     .guest_overflows = 3,
+    .guest_digest = UINT64_C(0x0123456789abcdef),
     .gerrors = 13,
     .pump = {
         .delivered = 900, .discarded = 10, .lost = 90, .reads = 50,
@@ -43,7 +44,7 @@ static const RunSample pages = {
     .pages = {
         .raised = 500, .responded = 499, .failed = 22, .unexpected = 23,
         .refused = 24, .no_credit = 7, .guest_overflows = 28, .guest_bad = 27,
-        .guest_answered = 26, .unlike = 25,
+        .guest_answered = 26, .unlike = 25, .guest_digest = UINT64_MAX,
         .pump = {
             .raised = 500, .answered = 479, .invalid = 15, .retried = 5,
             .open = 1, .stray = 21, .interrupts = 60, .overflows = 2,
@@ -148,7 +149,8 @@ static void test_events(Fixture *f, gconstpointer unused)
     assert_int(f->smmu, "interrupts", 40);
     assert_int(f->smmu, "overflows", 3);
     assert_members(object, "generated delivered discarded lost refused "
-                           "guest_read guest_damaged guest_overflows");
+                           "guest_read guest_damaged guest_overflows "
+                           "guest_digest");
     assert_int(object, "generated", 1000);
     assert_int(object, "delivered", 900);
     assert_int(object, "discarded", 10);
@@ -157,6 +159,8 @@ static void test_events(Fixture *f, gconstpointer unused)
     assert_int(object, "guest_read", 900);
     assert_int(object, "guest_damaged", 12);
     assert_int(object, "guest_overflows", 3);
+    g_assert_cmpstr(json_object_get_string_member(object, "guest_digest"), ==,
+                    "0123456789abcdef");
     assert_int(f->smmu, "guest_errors", 13);
     assert_members(ns, "p50 p99 p999 max");
     assert_int(ns, "p50", 50);
@@ -172,7 +176,7 @@ static void test_page_requests(Fixture *f, gconstpointer unused)
     assert_members(object, "raised answered invalid retried open stray "
                            "responded failed unexpected refused unlike "
                            "guest_answered guest_damaged guest_overflows "
-                           "no_credit interrupts overflows roundtrip_ns");
+                           "guest_digest no_credit interrupts overflows roundtrip_ns");
     assert_int(object, "raised", 500);
     assert_int(object, "answered", 479);
     assert_int(object, "invalid", 15);
@@ -187,6 +191,8 @@ static void test_page_requests(Fixture *f, gconstpointer unused)
     assert_int(object, "guest_answered", 26);
     assert_int(object, "guest_damaged", 27);
     assert_int(object, "guest_overflows", 28);
+    g_assert_cmpstr(json_object_get_string_member(object, "guest_digest"), ==,
+                    "ffffffffffffffff");
     assert_int(object, "no_credit", 7);
     assert_int(object, "interrupts", 60);
     assert_int(object, "overflows", 2);
