@@ -188,3 +188,21 @@ ReplayStats replay_host_get_stats(HostIommu *host)
     lock_release(&self->lock);
     return stats;
 }
+
+ReplayStats replay_device_get_stats(HostIommu *host, uint32_t dev_id)
+{
+    ReplayHost *self = replay_host(host);
+    g_autoptr(GPtrArray) queues = replay_list_queues(self);
+    ReplayStats stats = { 0 };
+    gpointer number;
+
+    lock_acquire(&self->lock);
+    number = g_hash_table_lookup(self->books.dev_ids,
+                                 GUINT_TO_POINTER(dev_id));
+    lock_release(&self->lock);
+    for (unsigned i = 0; number && i < queues->len; i++) {
+        replay_queue_add_device_stats(queues->pdata[i],
+                                      GPOINTER_TO_UINT(number) - 1, &stats);
+    }
+    return stats;
+}

@@ -134,7 +134,8 @@ bool replay_groups_open(ReplayGroups *groups, size_t item)
     return true;
 }
 
-bool replay_groups_answer(ReplayGroups *groups, uint32_t cookie)
+bool replay_groups_answer(ReplayGroups *groups, uint32_t cookie,
+                          uint32_t *device)
 {
     gpointer found =
         g_hash_table_lookup(groups->by_cookie, GUINT_TO_POINTER(cookie));
@@ -147,6 +148,7 @@ bool replay_groups_answer(ReplayGroups *groups, uint32_t cookie)
     if (!group->open) {
         return false;
     }
+    *device = group->device;
     close_group(groups, group);
     return true;
 }

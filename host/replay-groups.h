@@ -54,8 +54,14 @@ bool replay_groups_is_held(const ReplayGroups *groups, size_t item);
 /* Return: false if it is no group. */
 bool replay_groups_open(ReplayGroups *groups, size_t item);
 
-/* The open group with @cookie ends. Return: false if there is none. */
-bool replay_groups_answer(ReplayGroups *groups, uint32_t cookie);
+/**
+ * replay_groups_answer() - the open group with @cookie ends
+ * @device: set to the number of its device
+ *
+ * Return: false if there is none.
+ */
+bool replay_groups_answer(ReplayGroups *groups, uint32_t cookie,
+                          uint32_t *device);
 
 /* Those of a device, and of a PASID of it. Return: how many there were. */
 unsigned replay_groups_end(ReplayGroups *groups, uint32_t device,

@@ -40,7 +40,7 @@ struct ReplayQueue {
     const RecordingQueue *source;   /* [lock] NULL: nothing to deliver */
     ReplayGroups groups;        /* [lock] */
     ReplayCursor cursor;        /* [lock] */
-    ReplayStats stats;          /* [lock] */
+    ReplayStats *stats;         /* [lock] by number; last: of no device */
 };
 
 static uint64_t now_ns(void)
@@ -226,6 +226,12 @@ static void arm_locked(ReplayQueue *queue, uint64_t now)
 
 /* ---- Delivery ---- */
 
+static ReplayStats *stats_locked(ReplayQueue *queue, uint32_t number)
+    REQUIRES(&queue->lock)
+{
+    return &queue->stats[MIN(number, queue->clock->devices)];
+}
+
 static void count_event_locked(ReplayQueue *queue, const uint8_t *item,
                                size_t bytes) REQUIRES(&queue->lock)
 {
@@ -235,7 +241,7 @@ static void count_event_locked(ReplayQueue *queue, const uint8_t *item,
     if (bytes >= sizeof(header)) {
         memcpy(&header, item, sizeof(header));
         if (header.sequence <= mask) {
-            queue->stats.generated +=
+            stats_locked(queue, queue->source->device)->generated +=
                 ((header.sequence + 1 - queue->cursor.expected) & mask);
             queue->cursor.expected = (header.sequence + 1) & mask;
         }
@@ -259,16 +265,19 @@ static void put_dev_ids_locked(ReplayQueue *queue, uint8_t *item, size_t bytes)
         record.dev_id = record.dev_id == recorded ? id : 0;
         memcpy(item + at, &record, size);
     }
-    queue->stats.pages += bytes / size;
+    stats_locked(queue, device)->pages += bytes / size;
 }
 
 static void deliver_pages_locked(ReplayQueue *queue, uint8_t *item,
                                  size_t bytes) REQUIRES(&queue->lock)
 {
     if (replay_groups_open(&queue->groups, queue->cursor.item)) {
+        uint32_t device =
+            replay_groups_get(&queue->groups, queue->cursor.item)->device;
+
         put_dev_ids_locked(queue, item, bytes);
-        queue->stats.raised++;
-        queue->stats.open++;
+        stats_locked(queue, device)->raised++;
+        stats_locked(queue, device)->open++;
     }
     queue->cursor.item++;
 }
@@ -349,13 +358,17 @@ static int answer_locked(ReplayQueue *queue,
                          const struct iommu_hwpt_page_response *response)
     REQUIRES(&queue->lock)
 {
+    ReplayStats *stats;
+    uint32_t device;
+
     if (response->code > IOMMUFD_PAGE_RESP_INVALID ||
-        !replay_groups_answer(&queue->groups, response->cookie)) {
+        !replay_groups_answer(&queue->groups, response->cookie, &device)) {
         return -EINVAL;
     }
-    queue->stats.open--;
-    queue->stats.answered++;
-    queue->stats.failed += response->code != IOMMUFD_PAGE_RESP_SUCCESS;
+    stats = stats_locked(queue, device);
+    stats->open--;
+    stats->answered++;
+    stats->failed += response->code != IOMMUFD_PAGE_RESP_SUCCESS;
     return 0;
 }
 
@@ -406,8 +419,8 @@ void replay_queue_end_groups(ReplayQueue *queue, uint32_t number,
 
     lock_acquire(&queue->lock);
     ended = replay_groups_end(&queue->groups, number, pasid);
-    queue->stats.ended += ended;
-    queue->stats.open -= ended;
+    stats_locked(queue, number)->ended += ended;
+    stats_locked(queue, number)->open -= ended;
     arm_locked(queue, now_ns());
     lock_release(&queue->lock);
 }
@@ -478,16 +491,34 @@ bool replay_queue_is_done(ReplayQueue *queue)
     return done;
 }
 
+static void add_stats_locked(const ReplayQueue *queue, uint32_t number,
+                             ReplayStats *stats) REQUIRES(&queue->lock)
+{
+    const ReplayStats *own = &queue->stats[number];
+
+    stats->generated += own->generated;
+    stats->pages += own->pages;
+    stats->raised += own->raised;
+    stats->answered += own->answered;
+    stats->failed += own->failed;
+    stats->ended += own->ended;
+    stats->open += own->open;
+}
+
+void replay_queue_add_device_stats(ReplayQueue *queue, uint32_t number,
+                                   ReplayStats *stats)
+{
+    lock_acquire(&queue->lock);
+    add_stats_locked(queue, number, stats);
+    lock_release(&queue->lock);
+}
+
 void replay_queue_add_stats(ReplayQueue *queue, ReplayStats *stats)
 {
     lock_acquire(&queue->lock);
-    stats->generated += queue->stats.generated;
-    stats->pages += queue->stats.pages;
-    stats->raised += queue->stats.raised;
-    stats->answered += queue->stats.answered;
-    stats->failed += queue->stats.failed;
-    stats->ended += queue->stats.ended;
-    stats->open += queue->stats.open;
+    for (uint32_t i = 0; i <= queue->clock->devices; i++) {
+        add_stats_locked(queue, i, stats);
+    }
     if (queue->source) {
         stats->left += queue->source->reads->len - queue->cursor.read;
     }
@@ -507,6 +538,7 @@ ReplayQueue *replay_queue_new(RecordQueueKind kind, const ReplayClock *clock)
     queue->kind = kind;
     queue->clock = clock;
     queue->fd = fd;
+    queue->stats = g_new0(ReplayStats, clock->devices + 1);
     replay_groups_init(&queue->groups);
     return queue;
 }
@@ -515,6 +547,7 @@ void replay_queue_free(ReplayQueue *queue)
 {
     replay_queue_close(queue);
     replay_groups_clear(&queue->groups);
+    g_free(queue->stats);
     lock_destroy(&queue->lock);
     g_free(queue);
 }

@@ -22,6 +22,7 @@
  * @start_ns: CLOCK_MONOTONIC when it was started; 0 before
  * @stopped: nothing is due any more
  * @live: by number of a device: its ID now; 0 while it is not bound
+ * @devices: how many numbers there are
  */
 typedef struct ReplayClock {
     ReplaySpeed speed;          /* [const] */
@@ -29,6 +30,7 @@ typedef struct ReplayClock {
     _Atomic uint64_t start_ns;
     _Atomic bool stopped;
     _Atomic uint32_t *live;     /* [const] pointer */
+    uint32_t devices;           /* [const] */
 } ReplayClock;
 
 typedef struct ReplayQueue ReplayQueue;
@@ -74,7 +76,9 @@ void replay_queue_close(ReplayQueue *queue);
 /* All is delivered, or it is closed. */
 bool replay_queue_is_done(ReplayQueue *queue);
 
-/* Add what it counts to @stats. */
+/* Add what it counts to @stats: of a device's number, or of all of it. */
+void replay_queue_add_device_stats(ReplayQueue *queue, uint32_t number,
+                                   ReplayStats *stats);
 void replay_queue_add_stats(ReplayQueue *queue, ReplayStats *stats);
 
 #endif

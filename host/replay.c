@@ -503,6 +503,7 @@ static ReplayHost *make_host(HostIommu *emul, Recording *recording,
     self->number = number;
     self->clock.speed = speed;
     self->clock.first_ns = recording->first_read_ns;
+    self->clock.devices = recording->devices->len;
     self->clock.live = g_malloc0_n(recording->devices->len + 1,
                                    sizeof(*self->clock.live));
     lock_init(&self->lock, LOCK_RANK_LEAF);

@@ -348,6 +348,28 @@ static bool complete_device(Config *config, ConfigEntry *entry, GError **error)
     return viommu->iothread || add_own_iothread(config, viommu, error);
 }
 
+/* A run of recordings lasts as long as they do. */
+static bool complete_replay(Config *config, GError **error)
+{
+    const ConfigEntry *replay =
+        config_find_type(config, &config_type_iommufd_replay);
+
+    if (!replay) {
+        return true;
+    }
+    if (config->record) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "-record %s: '%s' plays a recording\n"
+                    "what it delivers is in a file already: leave -record or "
+                    "the iommufd-replay out", config->record, replay->id);
+        return false;
+    }
+    if (!config->duration_given) {
+        config->duration_ns = 0;
+    }
+    return true;
+}
+
 bool config_complete(Config *config, GError **error)
 {
     const GPtrArray *objects = config->lists[CONFIG_OBJECTS];
@@ -357,6 +379,9 @@ bool config_complete(Config *config, GError **error)
         if (!check_properties(objects->pdata[i], error)) {
             return false;
         }
+    }
+    if (!complete_replay(config, error)) {
+        return false;
     }
     if (devices->len == 0) {
         config_add_default_machine(config);

@@ -19,7 +19,8 @@ static const char *default_iommufd(Config *config)
 
     for (unsigned i = 0; i < config->lists[CONFIG_OBJECTS]->len; i++) {
         entry = config->lists[CONFIG_OBJECTS]->pdata[i];
-        if (entry->type == &config_type_iommufd_emulated) {
+        if (entry->type == &config_type_iommufd_emulated ||
+            entry->type == &config_type_iommufd_replay) {
             return entry->id;
         }
     }
@@ -58,6 +59,10 @@ void config_add_default_machine(Config *config)
     config_add(config, &config_type_intel_iommu, "vtd0", config_default_origin,
                NULL);
     add_devices(config, "vtd0", &config_type_emulated_pci, iommufd);
+    /* A recording has nothing of devices that are emulated. */
+    if (config_find_type(config, &config_type_iommufd_replay)) {
+        return;
+    }
     config_add(config, &config_type_intel_iommu, "vtd1", config_default_origin,
                NULL);
     add_devices(config, "vtd1", &config_type_sva_device, NULL);

@@ -6,7 +6,7 @@
 #include "config-internal.h"
 
 static const ConfigType *const link_iommufd_emulated[] = {
-    &config_type_iommufd_emulated, NULL
+    &config_type_iommufd_emulated, &config_type_iommufd_replay, NULL
 };
 static const ConfigType *const link_iommufd[] = {
     &config_type_iommufd, &config_type_iommufd_emulated, NULL
@@ -25,8 +25,8 @@ static const Property emulated_pci_properties[] = {
         .name = "iommufd", .kind = PROPERTY_LINK,
         .offset = offsetof(PciEntry, iommufd),
         .targets = link_iommufd_emulated, .required = true,
-        .accepts = "the id of an iommufd-emulated",
-        .type_name = "link<iommufd-emulated>",
+        .accepts = "the id of an iommufd-emulated or iommufd-replay",
+        .type_name = "link<iommufd-emulated|iommufd-replay>",
         .description = "the host that it belongs to (required)",
     },
     CONFIG_SID_PROPERTY,

@@ -8,6 +8,7 @@
 #include "base/error.h"
 
 #include <limits.h>
+#include <string.h>
 
 #define IOMMUFD_FD_ACCEPTS "the number of a file descriptor"
 
@@ -98,6 +99,58 @@ static const Property iommufd_emulated_properties[] = {
     CONFIG_ID_PROPERTY,
 };
 
+#define SPEED_ACCEPTS "'recorded' or 'max'"
+
+static const Property iommufd_replay_properties[] = {
+    {
+        .name = "file", .kind = PROPERTY_STRING,
+        .offset = offsetof(ReplayEntry, file),
+        .accepts = "the name of a file", .type_name = "string",
+        .description = "the recording, as -record makes it (required)",
+    },
+    {
+        .name = "host", .kind = PROPERTY_STRING,
+        .offset = offsetof(ReplayEntry, host),
+        .accepts = "the id of a recorded host", .type_name = "string",
+        .description = "which of the recorded hosts",
+        .default_text = "the only one",
+    },
+    CONFIG_ID_PROPERTY,
+    {
+        .name = "speed", .kind = PROPERTY_STRING,
+        .offset = offsetof(ReplayEntry, speed),
+        .accepts = SPEED_ACCEPTS, .type_name = "ReplaySpeed",
+        .description = "recorded: at its own pace; max: all at once",
+        .default_text = "recorded",
+    },
+};
+
+bool config_replay_is_max(const ReplayEntry *entry)
+{
+    return entry->speed && strcmp(entry->speed, "max") == 0;
+}
+
+static bool iommufd_replay_check(const ConfigEntry *entry, GError **error)
+{
+    const ReplayEntry *replay = (const ReplayEntry *)entry;
+
+    if (!replay->file || !replay->file[0]) {
+        g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                            "Parameter 'file' is missing\n"
+                            "file takes the name of a recording, as -record "
+                            "makes it");
+        return false;
+    }
+    if (replay->speed && !config_replay_is_max(replay) &&
+        strcmp(replay->speed, "recorded") != 0) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "Property 'iommufd-replay.speed' doesn't take value '%s'\n"
+                    "speed takes " SPEED_ACCEPTS, replay->speed);
+        return false;
+    }
+    return true;
+}
+
 const ConfigType config_type_iothread = {
     .name = "iothread",
     .description = "a thread that runs an event loop",
@@ -127,10 +180,21 @@ const ConfigType config_type_iommufd_emulated = {
     .property_count = G_N_ELEMENTS(iommufd_emulated_properties),
 };
 
+const ConfigType config_type_iommufd_replay = {
+    .name = "iommufd-replay",
+    .description = "/dev/iommu, played from a recording",
+    .list = CONFIG_OBJECTS,
+    .entry_size = sizeof(ReplayEntry),
+    .properties = iommufd_replay_properties,
+    .property_count = G_N_ELEMENTS(iommufd_replay_properties),
+    .check = iommufd_replay_check,
+};
+
 /* In the order of help texts. */
 const ConfigType *const config_types[] = {
     &config_type_iommufd,
     &config_type_iommufd_emulated,
+    &config_type_iommufd_replay,
     &config_type_iothread,
     &config_type_arm_smmuv3,
     &config_type_emulated_pci,

@@ -55,6 +55,7 @@ void config_free(Config *config)
     g_free(config->name);
     g_free(config->process);
     g_free(config->report);
+    g_free(config->record);
     g_free(config);
 }
 
@@ -74,6 +75,21 @@ ConfigEntry *config_find(const Config *config, ConfigList list, const char *id)
         ConfigEntry *entry = config->lists[list]->pdata[i];
 
         if (strcmp(entry->id, id) == 0) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+const ConfigEntry *config_find_type(const Config *config,
+                                    const ConfigType *type)
+{
+    const GPtrArray *list = config->lists[type->list];
+
+    for (unsigned i = 0; i < list->len; i++) {
+        const ConfigEntry *entry = list->pdata[i];
+
+        if (entry->type == type) {
             return entry;
         }
     }

@@ -125,6 +125,19 @@ typedef struct IommufdEntry {
 } IommufdEntry;
 
 /**
+ * struct ReplayEntry - an iommufd-replay
+ * @file: the recording
+ * @host: which of its hosts; NULL for the only one
+ * @speed: "recorded" or "max"; NULL for the first
+ */
+typedef struct ReplayEntry {
+    ConfigEntry base;
+    char *file;
+    char *host;
+    char *speed;
+} ReplayEntry;
+
+/**
  * struct ViommuEntry - base of every vIOMMU
  * @iothread: the id of one, never NULL after config_complete()
  * @next_sid: where config_complete() goes on looking for a free sid
@@ -188,6 +201,7 @@ typedef struct SvaEntry {
 extern const ConfigType config_type_iothread;
 extern const ConfigType config_type_iommufd;
 extern const ConfigType config_type_iommufd_emulated;
+extern const ConfigType config_type_iommufd_replay;
 extern const ConfigType config_type_arm_smmuv3;
 extern const ConfigType config_type_intel_iommu;
 extern const ConfigType config_type_emulated_pci;
@@ -202,7 +216,9 @@ extern const ConfigType *const config_types[];
  * @name: of the machine, for output; NULL for none
  * @process: name for the process; NULL to leave it
  * @report: file for the JSON report, "-" for stdout, NULL for none
- * @duration_ns: 0 for until interrupted
+ * @record: file for a recording of what the hosts deliver; NULL for none
+ * @duration_ns: 0 for until interrupted, or all recordings are played
+ * @duration_given: it was asked for
  * @load: events, groups of page requests or operations per second and vIOMMU,
  *        or %CONFIG_LOAD_MAX
  * @quiet: no lines and no table
@@ -214,7 +230,9 @@ typedef struct Config {
     char *name;
     char *process;
     char *report;
+    char *record;
     int64_t duration_ns;
+    bool duration_given;
     uint64_t load;
     bool quiet;
     GPtrArray *lists[2];
@@ -236,6 +254,13 @@ const ConfigType *config_type_find(ConfigList list, const char *name);
  */
 ConfigEntry *config_add(Config *config, const ConfigType *type, const char *id,
                         const char *origin, GError **error);
+
+/* Whether it is to be played as fast as it goes. */
+bool config_replay_is_max(const ReplayEntry *entry);
+
+/* The first entry of @type, or NULL. */
+const ConfigEntry *config_find_type(const Config *config,
+                                    const ConfigType *type);
 
 /* Return: borrowed, or NULL. */
 ConfigEntry *config_find(const Config *config, ConfigList list, const char *id);

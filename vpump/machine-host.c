@@ -11,12 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static HostIommu *emulated_make(const ConfigEntry *entry, GError **error)
+static HostIommu *emulated_make(const Config *config, const ConfigEntry *entry,
+                                GError **error)
 {
     return emul_new(error);
 }
 
-static HostIommu *kernel_make(const ConfigEntry *entry, GError **error)
+static HostIommu *kernel_make(const Config *config, const ConfigEntry *entry,
+                              GError **error)
 {
     const IommufdEntry *iommufd = (const IommufdEntry *)entry;
 
@@ -24,16 +26,24 @@ static HostIommu *kernel_make(const ConfigEntry *entry, GError **error)
                        : host_syscalls_new(iommufd->path, error);
 }
 
+static HostIommu *replay_make(const Config *config, const ConfigEntry *entry,
+                              GError **error)
+{
+    return machine_replay_open(config, (const ReplayEntry *)entry, error);
+}
+
 static const MachineHostType host_types[] = {
     { &config_type_iommufd, kernel_make },
     { &config_type_iommufd_emulated, emulated_make },
+    { &config_type_iommufd_replay, replay_make },
 };
 
-static HostIommu *make_bare(const ConfigEntry *entry, GError **error)
+static HostIommu *make_bare(const Config *config, const ConfigEntry *entry,
+                            GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(host_types); i++) {
         if (host_types[i].type == entry->type) {
-            return host_types[i].make(entry, error);
+            return host_types[i].make(config, entry, error);
         }
     }
     g_assert_not_reached();
@@ -44,7 +54,7 @@ HostIommu *machine_host_open(const Config *config, const ConfigEntry *entry,
                              GError **error)
 {
     const ConfigEntry *device = config_first_device_of(config, entry->id);
-    HostIommu *host = make_bare(entry, error);
+    HostIommu *host = make_bare(config, entry, error);
     HostIommu *dressed;
 
     if (!host || !device || device->type != &config_type_iommufd_mock) {

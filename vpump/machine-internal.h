@@ -9,12 +9,15 @@
 #ifndef VPUMP_MACHINE_INTERNAL_H
 #define VPUMP_MACHINE_INTERNAL_H
 
+#include "guest-smmuv3.h"
 #include "guest-vtd.h"
 #include "machine.h"
 #include "workload-events.h"
 #include "workload-pages.h"
 
 #include "base/lock.h"
+#include "host/record.h"
+#include "host/replay.h"
 
 typedef struct MachineDevice MachineDevice;
 typedef struct MachineViommu MachineViommu;
@@ -65,13 +68,15 @@ typedef struct MachineModel {
  */
 typedef struct MachineHostType {
     const ConfigType *type;
-    HostIommu *(*make)(const ConfigEntry *entry, GError **error);
+    HostIommu *(*make)(const Config *config, const ConfigEntry *entry,
+                       GError **error);
 } MachineHostType;
 
 /**
  * struct MachineKind - a kind of device, behind one model
  * @type, @viommu_type: what makes it, and what it sits behind
  * @has_host: it begins with a MachinePci
+ * @replay: of a host that plays a recording
  * @part_size: of the structure that begins with a MachineDevice
  * @make: and plug into its vIOMMU. Return: false and @error set; @free comes
  * @free: the reverse, from whatever step it came to
@@ -88,6 +93,7 @@ typedef struct MachineKind {
     const ConfigType *type;
     const ConfigType *viommu_type;
     bool has_host;
+    bool replay;
     size_t part_size;
     bool (*make)(Machine *machine, MachineDevice *device, GError **error);
     void (*free)(MachineDevice *device);
@@ -107,10 +113,17 @@ typedef struct MachineIothread {
     IOThread *iothread;
 } MachineIothread;
 
-/* @pages: what those of its devices do that ask for pages, @page_devices. */
+/**
+ * struct MachineHost - a host
+ * @replay: it plays a recording
+ * @played: and had played all of it when it was stopped
+ * @pages: what those of its devices do that ask for pages, @page_devices
+ */
 typedef struct MachineHost {
     const ConfigEntry *entry;
     HostIommu *host;
+    bool replay;
+    bool played;
     WorkloadPages *pages;
     size_t page_devices;
 } MachineHost;
@@ -147,6 +160,7 @@ typedef struct MachinePci {
 struct Machine {
     const Config *config;
     Lock big_lock;              /* stands in for a monitor's */
+    Recorder *recorder;         /* with -record, until it is taken apart */
     GPtrArray *iothreads;       /* MachineIothread */
     GPtrArray *hosts;           /* MachineHost */
     GPtrArray *viommus;         /* MachineViommu */
@@ -160,11 +174,47 @@ extern const MachineKind machine_kind_pci_events;
 extern const MachineKind machine_kind_pci_pages;
 extern const MachineKind machine_kind_mock_events;
 extern const MachineKind machine_kind_mock_pages;
+extern const MachineKind machine_kind_replay_events;
+extern const MachineKind machine_kind_replay_pages;
 extern const MachineKind machine_kind_sva;
 
 /* The host that @entry asks for. Return: NULL and @error set on failure. */
 HostIommu *machine_host_open(const Config *config, const ConfigEntry *entry,
                              GError **error);
+
+/* The kind of a recorded host: whether devices of it do what we tell them. */
+#define MACHINE_HOST_SIMULATED "simulated"
+#define MACHINE_HOST_REAL "real"
+
+/* ---- machine-pci.c: of devices of any host ---- */
+
+/**
+ * machine_pci_plug() - bind an open device, and plug it into its vIOMMU
+ * @fd: given
+ */
+bool machine_pci_plug(Machine *machine, MachineDevice *device,
+                      MachineHost *host, int fd, GError **error);
+void machine_pci_free(MachineDevice *device);
+
+/* What the guest has of one that asks for pages. */
+void machine_pci_describe_pages(const EndpointEntry *entry,
+                                const VtdEntry *vtd, GuestVtdDevice *device);
+
+/* ---- machine-replay.c: hosts that play a recording ---- */
+
+/* Return: NULL and @error set, also if devices and recording do not fit. */
+HostIommu *machine_replay_open(const Config *config, const ReplayEntry *entry,
+                               GError **error);
+
+/* What guests of its devices may expect. */
+GuestRecords machine_replay_records(const MachineHost *part);
+
+void machine_replay_stop(MachineHost *part);
+
+/* All of it is played, or its end came before. Else false and @error set. */
+bool machine_replay_check(const MachineHost *part, GError **error);
+
+/* ---- The rest ---- */
 
 /* What the devices behind an SMMUv3 report; NULL before the start. */
 const WorkloadEvents *machine_smmuv3_get_load(const MachineViommu *part);
@@ -196,8 +246,10 @@ PageDigestSum machine_vtd_get_pages(const MachineDevice *device);
 
 /* The find functions: config_complete() has seen that there is one. */
 
+/* @replay: of a host that plays a recording */
 const MachineKind *machine_find_kind(const ConfigType *type,
-                                     const ConfigType *viommu_type);
+                                     const ConfigType *viommu_type,
+                                     bool replay);
 MachineHost *machine_find_host(const Machine *machine, const char *id);
 
 /* The host of the devices behind @part, or NULL if none has one. */

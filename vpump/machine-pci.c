@@ -34,33 +34,43 @@ MachineHost *machine_host_of(const MachineViommu *part)
     return NULL;
 }
 
+bool machine_pci_plug(Machine *machine, MachineDevice *device,
+                      MachineHost *host, int fd, GError **error)
+{
+    MachinePci *self = (MachinePci *)device;
+    const EndpointEntry *entry = device->entry;
+
+    self->host = host;
+    self->vfio = vfio_device_bind(host->host, fd, entry->base.id, error);
+    if (!self->vfio) {
+        host->host->ops->close(host->host, fd);
+        return false;
+    }
+    if (machine->recorder) {
+        record_host_identify(host->host, vfio_device_get_dev_id(self->vfio),
+                             entry->sid, entry->base.id);
+    }
+    self->plugged = viommu_add_device(device->viommu->viommu, self->vfio,
+                                      entry->sid, error);
+    return self->plugged;
+}
+
 /* Opened, bound to its host, and plugged into its vIOMMU. */
 static bool make_behind(Machine *machine, MachineDevice *device,
                         HardwareIommu iommu, GError **error)
 {
-    MachinePci *self = (MachinePci *)device;
     const PciEntry *entry = (const PciEntry *)device->entry;
-    HostIommu *host;
-    int fd;
+    MachineHost *host = machine_find_host(machine, entry->iommufd);
+    int fd = host->host->hardware->device_open(host->host, iommu);
 
-    self->host = machine_find_host(machine, entry->iommufd);
-    host = self->host->host;
-    fd = host->hardware->device_open(host, iommu);
     if (fd < 0) {
         error_set_errno(error, errno, "cannot open it");
         return false;
     }
-    self->vfio = vfio_device_bind(host, fd, entry->endpoint.base.id, error);
-    if (!self->vfio) {
-        host->ops->close(host, fd);
-        return false;
-    }
-    self->plugged = viommu_add_device(device->viommu->viommu, self->vfio,
-                                      entry->endpoint.sid, error);
-    return self->plugged;
+    return machine_pci_plug(machine, device, host, fd, error);
 }
 
-static void pci_free(MachineDevice *device)
+void machine_pci_free(MachineDevice *device)
 {
     MachinePci *self = (MachinePci *)device;
 
@@ -104,7 +114,7 @@ static void events_get_result(const MachineDevice *device, RunDevice *result)
         .has_host = true,                       \
         .part_size = sizeof(MachinePci),        \
         .make = events_make,                    \
-        .free = pci_free,                       \
+        .free = machine_pci_free,               \
         .add_sample = events_add_sample,        \
         .get_result = events_get_result,        \
     }
@@ -175,8 +185,8 @@ static void pages_get_result(const MachineDevice *device, RunDevice *result)
     result->completed_operations = counts.success + counts.invalid;
 }
 
-static void pages_describe(const EndpointEntry *entry, const VtdEntry *vtd,
-                           GuestVtdDevice *device)
+void machine_pci_describe_pages(const EndpointEntry *entry,
+                                const VtdEntry *vtd, GuestVtdDevice *device)
 {
     uint32_t pasids_max = (UINT32_C(1) << vtd->properties.pasid_bits) - 1;
 
@@ -216,11 +226,11 @@ static bool pages_start_load(MachineDevice *device, uint64_t rate,
         .has_host = true,                        \
         .part_size = sizeof(MachinePci),         \
         .make = pages_make,                      \
-        .free = pci_free,                        \
+        .free = machine_pci_free,                \
         .add_sample = pages_add_sample,          \
         .add_roundtrip = pages_add_roundtrip,    \
         .get_result = pages_get_result,          \
-        .describe = pages_describe,              \
+        .describe = machine_pci_describe_pages,  \
         .start_load = pages_start_load,          \
     }
 

@@ -135,16 +135,18 @@ void machine_check_empty(const Machine *machine, GPtrArray *problems)
 {
     for (unsigned i = 0; i < machine->hosts->len; i++) {
         const MachineHost *part = machine->hosts->pdata[i];
-        const HardwareOps *hardware = part->host->hardware;
+        HostIommu *host = part->replay ? replay_host_get_emul(part->host)
+                                       : part->host;
+        const HardwareOps *hardware = host->hardware;
 
         if (!hardware) {
             continue;
         }
-        check_none(part, hardware->get_stats(part->host).busy,
+        check_none(part, hardware->get_stats(host).busy,
                    "times refused to destroy an object", problems);
-        check_none(part, hardware->get_page_stats(part->host).open,
+        check_none(part, hardware->get_page_stats(host).open,
                    "groups open", problems);
-        check_none(part, hardware->count_left(part->host), "objects left",
+        check_none(part, hardware->count_left(host), "objects left",
                    problems);
     }
 }
@@ -204,6 +206,9 @@ bool machine_check_hosts(const Machine *machine, GError **error)
         const MachineHost *part = machine->hosts->pdata[i];
         const HardwareOps *hardware = part->host->hardware;
 
+        if (part->replay && !machine_replay_check(part, error)) {
+            return false;
+        }
         if (hardware &&
             (!check_equal(part, hardware->get_stats(part->host).generated,
                           reported_to(machine, part), "events", "reported",

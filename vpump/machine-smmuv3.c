@@ -31,6 +31,7 @@ static Viommu *smmuv3_make(const ViommuConfig *config, const ViommuEntry *entry,
 static bool smmuv3_start_guest(MachineViommu *part, GError **error)
 {
     MachineSmmuv3 *self = (MachineSmmuv3 *)part;
+    const MachineHost *host = machine_host_of(part);
     g_autofree uint32_t *sids = g_new(uint32_t, part->devices->len);
     GuestSmmuv3Config config = {
         .viommu = part->viommu, .ram = part->ram, .irq = part->irq,
@@ -41,6 +42,9 @@ static bool smmuv3_start_guest(MachineViommu *part, GError **error)
         const MachineDevice *device = part->devices->pdata[i];
 
         sids[i] = device->entry->sid;
+    }
+    if (host && host->replay) {
+        config.records = machine_replay_records(host);
     }
     self->guest = guest_smmuv3_new(&config, error);
     return self->guest != NULL;
@@ -54,6 +58,9 @@ static bool smmuv3_start_load(MachineViommu *part, GError **error)
         g_new(WorkloadDevice, part->devices->len);
 
     G_STATIC_ASSERT(CONFIG_LOAD_MAX == WORKLOAD_RATE_MAX);
+    if (host && host->replay) {
+        return true;
+    }
     for (unsigned i = 0; i < part->devices->len; i++) {
         const MachinePci *device = part->devices->pdata[i];
 

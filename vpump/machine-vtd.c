@@ -46,7 +46,7 @@ static GArray *describe_devices(const Config *config, const ViommuEntry *entry)
 
         if (endpoint->base.type->role == CONFIG_ROLE_ENDPOINT &&
             config_viommu_of(config, endpoint) == entry) {
-            machine_find_kind(endpoint->base.type, entry->base.type)
+            machine_find_kind(endpoint->base.type, entry->base.type, false)
                 ->describe(endpoint, (const VtdEntry *)entry, &device);
             g_array_append_val(devices, device);
         }

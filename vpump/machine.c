@@ -22,6 +22,8 @@ static const MachineKind *const kinds[] = {
     &machine_kind_pci_pages,
     &machine_kind_mock_events,
     &machine_kind_mock_pages,
+    &machine_kind_replay_events,
+    &machine_kind_replay_pages,
     &machine_kind_sva,
 };
 
@@ -114,10 +116,12 @@ static const MachineModel *find_model(const ConfigType *type)
 }
 
 const MachineKind *machine_find_kind(const ConfigType *type,
-                                     const ConfigType *viommu_type)
+                                     const ConfigType *viommu_type,
+                                     bool replay)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
-        if (kinds[i]->type == type && kinds[i]->viommu_type == viommu_type) {
+        if (kinds[i]->type == type && kinds[i]->viommu_type == viommu_type &&
+            kinds[i]->replay == replay) {
             return kinds[i];
         }
     }
@@ -150,9 +154,15 @@ static bool make_host(Machine *machine, const ConfigEntry *entry,
     if (!host) {
         return false;
     }
+    if (machine->recorder) {
+        host = record_host_new(host, machine->recorder, entry->id,
+                               host->hardware ? MACHINE_HOST_SIMULATED
+                                              : MACHINE_HOST_REAL);
+    }
     part = g_new0(MachineHost, 1);
     part->entry = entry;
     part->host = host;
+    part->replay = entry->type == &config_type_iommufd_replay;
     part->pages = workload_pages_new(host);
     g_ptr_array_add(machine->hosts, part);
     return true;
@@ -196,6 +206,13 @@ static bool make_viommu(Machine *machine, const ConfigEntry *entry,
     return part->viommu != NULL;
 }
 
+static bool is_replayed(const Machine *machine, const ConfigEntry *entry)
+{
+    const char *host = config_iommufd_of(entry);
+
+    return host && machine_find_host(machine, host)->replay;
+}
+
 /* Likewise. */
 static bool make_device(Machine *machine, const ConfigEntry *entry,
                         GError **error)
@@ -203,7 +220,8 @@ static bool make_device(Machine *machine, const ConfigEntry *entry,
     const EndpointEntry *wanted = (const EndpointEntry *)entry;
     MachineViommu *viommu = find_viommu(machine, wanted->viommu);
     const MachineKind *kind =
-        machine_find_kind(entry->type, viommu->entry->base.type);
+        machine_find_kind(entry->type, viommu->entry->base.type,
+                          is_replayed(machine, entry));
     MachineDevice *part = g_malloc0(kind->part_size);
 
     part->kind = kind;
@@ -283,6 +301,30 @@ static void add_hint(GError **error)
                 bare->message, (unsigned long long)limit.rlim_cur);
 }
 
+static bool start_recorder(Machine *machine, GError **error)
+{
+    const char *file = machine->config->record;
+
+    if (file) {
+        machine->recorder = recorder_new(file, RECORDER_BUFFER_BYTES, error);
+        if (!machine->recorder) {
+            g_prefix_error(error, "-record %s: ", file);
+        }
+    }
+    return !file || machine->recorder;
+}
+
+/* Hosts make no call that is recorded from here on. */
+static void stop_recorder(Machine *machine, GPtrArray *problems)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!recorder_close(g_steal_pointer(&machine->recorder), &error) &&
+        problems) {
+        g_ptr_array_add(problems, g_strdup(error->message));
+    }
+}
+
 Machine *machine_new(const Config *config, GError **error)
 {
     Machine *machine = g_new0(Machine, 1);
@@ -293,7 +335,8 @@ Machine *machine_new(const Config *config, GError **error)
     machine->hosts = g_ptr_array_new_with_free_func(host_free);
     machine->viommus = g_ptr_array_new_with_free_func(viommu_part_free);
     machine->devices = g_ptr_array_new_with_free_func(device_free);
-    if (make_all(machine, CONFIG_OBJECTS, CONFIG_ROLE_OBJECT, make_object,
+    if (start_recorder(machine, error) &&
+        make_all(machine, CONFIG_OBJECTS, CONFIG_ROLE_OBJECT, make_object,
                  error) &&
         make_all(machine, CONFIG_DEVICES, CONFIG_ROLE_VIOMMU, make_viommu,
                  error) &&
@@ -342,6 +385,9 @@ static bool start_loads(Machine *machine, GError **error)
         if (!workload_pages_start(part->pages, error)) {
             return false;
         }
+        if (part->replay) {
+            replay_host_start(part->host);
+        }
     }
     return true;
 }
@@ -361,6 +407,9 @@ void machine_stop_load(Machine *machine)
         MachineHost *part = machine->hosts->pdata[i];
 
         workload_pages_stop(part->pages);
+        if (part->replay) {
+            machine_replay_stop(part);
+        }
     }
     for (unsigned i = 0; i < machine->viommus->len; i++) {
         MachineViommu *part = machine->viommus->pdata[i];
@@ -387,6 +436,7 @@ void machine_take_apart(Machine *machine, GPtrArray *problems)
     if (problems) {
         machine_check_empty(machine, problems);
     }
+    stop_recorder(machine, problems);
 }
 
 void machine_free(Machine *machine)

@@ -42,6 +42,9 @@ void machine_take_apart(Machine *machine, GPtrArray *problems);
  */
 void machine_free(Machine *machine);
 
+/* There are recordings to be played, and all have come to their end. */
+bool machine_is_played(const Machine *machine);
+
 /* The devices begin to report. Return: false and @error set, and none does. */
 bool machine_start_load(Machine *machine, GError **error);
 

@@ -50,6 +50,13 @@ static void on_tick(void *opaque)
     }
 }
 
+static bool is_played(void *opaque)
+{
+    const Run *run = opaque;
+
+    return machine_is_played(run->machine);
+}
+
 /* If it takes long, say once what is missing. */
 static bool is_settled(void *opaque)
 {
@@ -77,6 +84,7 @@ static bool run_load(Run *run, GError **error)
     if (!machine_start_load(run->machine, error)) {
         return false;
     }
+    run_loop_end_when(run->loop, is_played, run);
     run_loop_run(run->loop, run->config->duration_ns, on_tick, run);
     machine_stop_load(run->machine);
     run->drain_ns = aio_clock_ns();

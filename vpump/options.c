@@ -115,6 +115,7 @@ static OptionsResult apply_duration(Parse *parse, const char *argument)
         return OPTIONS_ERROR;
     }
     /* Not 0, which would be for ever, unless it is. */
+    parse->config->duration_given = true;
     parse->config->duration_ns = MAX((int64_t)(seconds * 1e9), seconds > 0);
     return OPTIONS_RUN;
 }
@@ -155,6 +156,16 @@ static OptionsResult apply_report(Parse *parse, const char *argument)
     return OPTIONS_RUN;
 }
 
+static OptionsResult apply_record(Parse *parse, const char *argument)
+{
+    if (!argument[0]) {
+        return fail(parse, "Parameter 'record' expects a file name");
+    }
+    g_free(parse->config->record);
+    parse->config->record = g_strdup(argument);
+    return OPTIONS_RUN;
+}
+
 static OptionsResult apply_quiet(Parse *parse, const char *argument)
 {
     parse->config->quiet = true;
@@ -181,6 +192,7 @@ static const Option options[] = {
     { "load", "events, groups of page requests or operations "
               "per second, or max", apply_load },
     { "report", "FILE, or - for stdout", apply_report },
+    { "record", "FILE", apply_record },
     { "quiet", NULL, apply_quiet },
     { "version", NULL, apply_version },
     { "help", NULL, apply_help },
@@ -207,7 +219,7 @@ static OptionsResult fail_option(Parse *parse, const char *word)
 {
     g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
                 "%s: %s\naccepted: -object, -device, -name, -duration, -load, "
-                "-report, -quiet, -version, -help", word,
+                "-report, -record, -quiet, -version, -help", word,
                 word[0] == '-' ? "invalid option" : "unexpected argument");
     return OPTIONS_ERROR;
 }

@@ -10,6 +10,7 @@
 
 #define TICK_NS INT64_C(1000000000)
 #define DRAIN_INTERVAL_NS 1000000
+#define ASK_INTERVAL_NS 10000000
 
 struct RunLoop {
     AioContext *ctx;
@@ -20,6 +21,9 @@ struct RunLoop {
     int64_t tick_ns;            /* when it is due next */
     RunLoopTick *on_tick;
     void *opaque;
+    AioTimer *ask;
+    RunLoopDone *done;          /* NULL: only the others end it */
+    void *done_opaque;
 };
 
 /*
@@ -56,6 +60,14 @@ static void on_tick(void *opaque)
     loop->on_tick(loop->opaque);
     loop->tick_ns = run_loop_next_tick(loop->tick_ns, now_ns);
     aio_timer_mod(loop->tick, loop->tick_ns);
+}
+
+static void on_ask(void *opaque)
+{
+    RunLoop *loop = opaque;
+
+    loop->stop |= loop->done(loop->done_opaque);
+    aio_timer_mod(loop->ask, aio_clock_ns() + ASK_INTERVAL_NS);
 }
 
 /* To have been woken is all: run_loop_drain() looks. */
@@ -99,6 +111,12 @@ void run_loop_free(RunLoop *loop)
     }
 }
 
+void run_loop_end_when(RunLoop *loop, RunLoopDone *done, void *opaque)
+{
+    loop->done = done;
+    loop->done_opaque = opaque;
+}
+
 void run_loop_run(RunLoop *loop, int64_t duration_ns, RunLoopTick *tick,
                   void *opaque)
 {
@@ -113,9 +131,14 @@ void run_loop_run(RunLoop *loop, int64_t duration_ns, RunLoopTick *tick,
     if (duration_ns > 0) {
         aio_timer_mod(loop->end, start_ns + duration_ns);
     }
+    loop->ask = aio_timer_new(loop->ctx, on_ask, loop);
+    if (loop->done) {
+        aio_timer_mod(loop->ask, start_ns + ASK_INTERVAL_NS);
+    }
     while (!loop->stop) {
         aio_poll(loop->ctx, true);
     }
+    aio_timer_free(loop->ask);
     aio_timer_free(loop->end);
     aio_timer_free(loop->tick);
 }

@@ -33,6 +33,13 @@ RunLoop *run_loop_new(int end_fd, GError **error);
 void run_loop_free(RunLoop *loop);
 
 /**
+ * run_loop_end_when() - run_loop_run() also ends when @done says so
+ *
+ * It is asked every ten milliseconds. Context: before run_loop_run().
+ */
+void run_loop_end_when(RunLoop *loop, RunLoopDone *done, void *opaque);
+
+/**
  * run_loop_run() - wait for the end of the run
  * @duration_ns: 0 for until the descriptor is readable
  *

@@ -41,7 +41,7 @@ const char *replay_host_get_shortened(HostIommu *host);
 /* What kind of host was recorded, as record_host_new() was told. */
 const char *replay_host_get_kind(HostIommu *host);
 
-/* The end of the recording, by CLOCK_MONOTONIC of the machine it was made on. */
+/* When the recording ended, by CLOCK_MONOTONIC of the recorded machine. */
 uint64_t replay_host_get_end_ns(HostIommu *host);
 
 /**
@@ -98,6 +98,14 @@ typedef struct ReplayStats {
 } ReplayStats;
 
 ReplayStats replay_host_get_stats(HostIommu *host);
+
+/**
+ * replay_device_get_stats() - the part of a bound device
+ * @dev_id: its object ID
+ *
+ * Events count for the device that their vIOMMU was allocated for; @left is 0.
+ */
+ReplayStats replay_device_get_stats(HostIommu *host, uint32_t dev_id);
 
 /* The emulated host with its objects, for its statistics. */
 HostIommu *replay_host_get_emul(HostIommu *host);

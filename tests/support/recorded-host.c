@@ -167,7 +167,7 @@ static void destroy(RecordedRig *rig, uint32_t id)
     }
 }
 
-/* A fault queue is held by the HWPT that names it, a vEVENTQ holds its vIOMMU. */
+/* A HWPT holds the fault queue that it names, a vEVENTQ its vIOMMU. */
 void recorded_rig_down(RecordedRig *rig)
 {
     rig->host->ops->close(rig->host, rig->queue_fd);

@@ -15,8 +15,9 @@
     "with a letter."
 #define OPTION_HINT                                                     \
     "\naccepted: -object, -device, -name, -duration, -load, -report, "  \
-    "-quiet, -version, -help"
-#define OBJECT_HINT "\naccepted: iommufd, iommufd-emulated, iothread"
+    "-record, -quiet, -version, -help"
+#define OBJECT_HINT \
+    "\naccepted: iommufd, iommufd-emulated, iommufd-replay, iothread"
 #define DEVICE_HINT \
     "\naccepted: arm-smmuv3, emulated-pci, intel-iommu, iommufd-mock, "  \
     "sva-device"
@@ -66,10 +67,11 @@ static const struct {
     /* types */
     { { { "-object", "foo" } },
       "-object foo: Parameter 'qom-type' does not accept value 'foo'\n"
-      "accepted: iommufd, iommufd-emulated, iothread" },
+      "accepted: iommufd, iommufd-emulated, iommufd-replay, iothread" },
     { { { "-object", "arm-smmuv3,id=a" } },
       "-object arm-smmuv3,id=a: Parameter 'qom-type' does not accept "
-      "value 'arm-smmuv3'\naccepted: iommufd, iommufd-emulated, iothread" },
+      "value 'arm-smmuv3'\naccepted: iommufd, iommufd-emulated, "
+      "iommufd-replay, iothread" },
     { { { "-device", "foo" } },
       "-device foo: 'foo' is not a valid device model name"
       DEVICE_HINT },
@@ -207,11 +209,13 @@ static const struct {
       "missing" PCI_VIOMMU_HINT },
     { { { "-device", S, "-device", "emulated-pci,id=d0,viommu=s0" } },
       "-device emulated-pci,id=d0,viommu=s0: Parameter 'iommufd' is "
-      "missing\niommufd takes the id of an iommufd-emulated" },
+      "missing\niommufd takes the id of an iommufd-emulated or "
+      "iommufd-replay" },
     { { { "-device", S, "-device",
           "emulated-pci,id=d0,viommu=s0,iommufd=h9" } },
       "-device emulated-pci,id=d0,viommu=s0,iommufd=h9: Device 'h9' not "
-      "found\niommufd takes the id of an iommufd-emulated" },
+      "found\niommufd takes the id of an iommufd-emulated or "
+      "iommufd-replay" },
     { { { HOST, "-device", "emulated-pci,id=d0,viommu=d0,iommufd=h0" } },
       "-device emulated-pci,id=d0,viommu=d0,iommufd=h0: Invalid parameter "
       "type for 'viommu', expected: arm-smmuv3 or intel-iommu\n"
@@ -285,6 +289,19 @@ static const struct {
     { { { "-object", "iommufd,id=k,fd=net" } },
       "-object iommufd,id=k,fd=net: Property 'iommufd.fd' doesn't take value "
       "'net'\nfd takes the number of a file descriptor" },
+    { { { "-object", "iommufd-replay,id=r" } },
+      "-object iommufd-replay,id=r: Parameter 'file' is missing\n"
+      "file takes the name of a recording, as -record makes it" },
+    { { { "-object", "iommufd-replay,id=r,file=f,speed=2" } },
+      "-object iommufd-replay,id=r,file=f,speed=2: Property "
+      "'iommufd-replay.speed' doesn't take value '2'\n"
+      "speed takes 'recorded' or 'max'" },
+    { { { "-record", "" } },
+      "-record : Parameter 'record' expects a file name" },
+    { { { "-record", "a", "-object", "iommufd-replay,id=r,file=f" } },
+      "-record a: 'r' plays a recording\n"
+      "what it delivers is in a file already: leave -record or the "
+      "iommufd-replay out" },
     { { { "-object", "iommufd,id=k,fd=-1" } },
       "-object iommufd,id=k,fd=-1: Property 'iommufd.fd' doesn't take value "
       "'-1'\nfd takes the number of a file descriptor" },
@@ -297,7 +314,8 @@ static const struct {
     { { { KERNEL, "-device", S,
           "-device", "emulated-pci,id=d0,viommu=s0,iommufd=k0" } },
       "-device emulated-pci,id=d0,viommu=s0,iommufd=k0: Invalid parameter "
-      "type for 'iommufd', expected: iommufd-emulated\n'k0' is an iommufd" },
+      "type for 'iommufd', expected: iommufd-emulated or iommufd-replay\n"
+      "'k0' is an iommufd" },
     { { { "-device", S, "-device", "iommufd-mock,id=d0,viommu=s0" } },
       "-device iommufd-mock,id=d0,viommu=s0: Parameter 'iommufd' is missing\n"
       "iommufd takes the id of an iommufd or iommufd-emulated" },

@@ -316,6 +316,50 @@ static void test_default_machine_finds_its_host(void)
     }
 }
 
+static void test_record(void)
+{
+    Words words = { { "-record", "a", "-record", "b,c" } };
+    g_autoptr(Config) config = words_parse_good(&words);
+
+    g_assert_cmpstr(config->record, ==, "b,c");
+}
+
+/* It lasts as long as the recordings, unless something else is asked for. */
+static void test_replay(void)
+{
+    static const struct {
+        Words words;
+        bool max;
+        const char *host;
+        int64_t duration_ns;
+    } cases[] = {
+        { { { "-object", "iommufd-replay,id=r,file=f" } }, false, NULL, 0 },
+        { { { "-object", "iommufd-replay,id=r,file=f,speed=recorded,host=h",
+              "-duration", "10" } }, false, "h", 10000000000 },
+        { { { "-duration", "0", "-object",
+              "{\"qom-type\":\"iommufd-replay\",\"id\":\"r\","
+              "\"file\":\"f\",\"speed\":\"max\"}" } }, true, NULL, 0 },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Config) config = words_parse_good(&cases[i].words);
+        const ReplayEntry *entry = (const ReplayEntry *)config_find(
+            config, CONFIG_OBJECTS, "r");
+        const PciEntry *pci = (const PciEntry *)config_find(
+            config, CONFIG_DEVICES, "vtd0-dev3");
+
+        g_assert_cmpstr(entry->file, ==, "f");
+        g_assert_cmpstr(entry->host, ==, cases[i].host);
+        g_assert_cmpint(config_replay_is_max(entry), ==, cases[i].max);
+        g_assert_cmpint(config->duration_ns, ==, cases[i].duration_ns);
+        /* The default machine, on that host and without emulated devices. */
+        g_assert_cmpstr(pci->iommufd, ==, "r");
+        g_assert_null(config_find(config, CONFIG_DEVICES, "vtd1"));
+        g_assert_cmpuint(count_type(config, &config_type_iommufd_emulated), ==,
+                         0);
+    }
+}
+
 /* Order on the command line does not matter; free StreamIDs are found. */
 static void test_links_forward_and_stream_ids(void)
 {
@@ -383,7 +427,8 @@ static void test_help(void)
         { { { "-version" } }, "vpump version ", "\n" },
         { { { "--version", "-foo" } }, "vpump version ", "\n" },
         { { { "-object", "help" } }, "List of user creatable objects:\n",
-          "objects:\n  iommufd\n  iommufd-emulated\n  iothread\n" },
+          "objects:\n  iommufd\n  iommufd-emulated\n  iommufd-replay\n"
+          "  iothread\n" },
         { { { "-object", "?" } }, "List of user creatable objects:\n",
           "\n  iothread\n" },
         { { { "-device", "help" } }, "Misc devices:\n",
@@ -401,6 +446,8 @@ static void test_help(void)
           "iommufd-emulated options:\n",
           "\n  id=<string>            - name for other options and the report "
           "(required)\n" },
+        { { { "-object", "iommufd-replay,help" } },
+          "iommufd-replay options:\n", "\n  speed=<ReplaySpeed>    - " },
         { { { "-device", "arm-smmuv3,help" } }, "arm-smmuv3 options:\n",
           "\n  accel=<bool>           - stage 1 is run by the host through "
           "iommufd (default: on)\n" },
@@ -469,6 +516,8 @@ int main(int argc, char **argv)
     g_test_add_func("/options/default-machine", test_default_machine);
     g_test_add_func("/options/default-machine-finds-its-host",
                     test_default_machine_finds_its_host);
+    g_test_add_func("/options/record", test_record);
+    g_test_add_func("/options/replay", test_replay);
     g_test_add_func("/options/links-forward-and-stream-ids",
                     test_links_forward_and_stream_ids);
     g_test_add_func("/options/full-house-of-stream-ids",

@@ -63,6 +63,12 @@ static bool is_readable(void)
     return poll(&pfd, 1, 0) == 1;
 }
 
+static ReplayStats device_stats(void)
+{
+    return replay_device_get_stats(rig.host,
+                                   vfio_device_get_dev_id(rig.device));
+}
+
 static void assert_errno(ssize_t ret, int err)
 {
     g_assert_cmpint(ret, ==, -1);
@@ -113,6 +119,7 @@ static void test_room(void)
     g_assert_cmpint(rig_read(buf, sizeof(buf)), ==, 0);
     g_assert_true(replay_host_is_done(rig.host));
     g_assert_cmpuint(replay_host_get_stats(rig.host).generated, ==, 3);
+    g_assert_cmpuint(device_stats().generated, ==, 3);
     replay_end();
 }
 
@@ -298,6 +305,8 @@ static void test_pages(void)
     g_assert_true(replay_host_is_done(rig.host));
     g_assert_cmpuint(replay_host_get_stats(rig.host).answered, ==, 2);
     g_assert_cmpuint(replay_host_get_stats(rig.host).failed, ==, 1);
+    g_assert_cmpuint(device_stats().answered, ==, 2);
+    g_assert_cmpuint(device_stats().pages, ==, 3);
     replay_end();
 }
 

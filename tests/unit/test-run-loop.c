@@ -114,6 +114,13 @@ static bool at_third_time(void *opaque)
     return ++f->asked == 3;
 }
 
+static void test_done_ends(Fixture *f, gconstpointer unused)
+{
+    run_loop_end_when(f->loop, at_third_time, f);
+    run_loop_run(f->loop, 0, count_tick, f);
+    g_assert_cmpint(f->asked, ==, 3);
+}
+
 static void test_drain_asks_until_done(Fixture *f, gconstpointer unused)
 {
     int64_t start_ns = aio_clock_ns();
@@ -151,6 +158,7 @@ int main(int argc, char **argv)
     g_test_add_func("/run-loop/next-tick", test_next_tick);
     ADD("duration-ends", test_duration_ends);
     ADD("descriptor-ends", test_descriptor_ends);
+    ADD("end-when-done-ends", test_done_ends);
     ADD("ticks-come-once-a-second", test_ticks_come_once_a_second);
     ADD("drain-asks-until-done", test_drain_asks_until_done);
     ADD("drain-gives-up", test_drain_gives_up);
