@@ -119,9 +119,8 @@ typedef struct EmulMockDevice {
 
 /* ---- emul-mock-map.c ---- */
 
-int emul_mock_check_map_locked(EmulHost *host,
-                               const struct iommu_test_cmd *cmd)
-    REQUIRES(&host->lock);
+/* Takes EmulHost::lock. */
+int emul_mock_check_map(EmulHost *host, const struct iommu_test_cmd *cmd);
 
 /* A device behind the mock IOMMU; NULL if it is behind another. */
 static inline EmulMockDevice *emul_mock_device(EmulDevice *device)

@@ -1,105 +1,181 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * IOMMU_TEST_OP_MD_CHECK_MAP: whether a mock HWPT maps the memory that is at an
- * address of this process. Nothing is translated here, so memory is compared by
- * name: an address with an address, and what was mapped by file with the file
- * that is mapped at the address.
+ * IOMMU_TEST_OP_MD_CHECK_MAP: whether the pages that a mock HWPT maps are those
+ * at an address of the program. The kernel compares physical pages; here two
+ * pages are the same if they are at the same address, or at the same place in
+ * the same file, which /proc/self/maps tells. That is read with no lock held.
  */
 #include "emul-driver.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/sysmacros.h>
 
-#define PAGE UINT64_C(4096)
-
-/* A mapping of this process; all 0: none yet. */
+/* A line of /proc/self/maps. */
 typedef struct Vma {
     uint64_t first;
-    uint64_t end;
-    uint64_t offset;            /* in the file */
+    uint64_t end;               /* open */
+    uint64_t offset;
     dev_t dev;
-    uint64_t ino;
+    ino_t ino;                  /* 0: not shared memory of a file */
+    bool readable;
 } Vma;
+
+/* A page: where it is in a file, or in this process' memory. */
+typedef struct Place {
+    dev_t dev;
+    ino_t ino;                  /* 0: in memory */
+    uint64_t at;
+} Place;
 
 static bool vma_parse(const char *line, Vma *vma)
 {
-    unsigned dev_major, dev_minor;
+    unsigned major_nr, minor_nr;
+    uint64_t ino;
+    char access[5];
 
-    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %" SCNx64 " %x:%x %" SCNu64,
-               &vma->first, &vma->end, &vma->offset, &dev_major, &dev_minor,
-               &vma->ino) != 6) {
+    if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64,
+               &vma->first, &vma->end, access, &vma->offset, &major_nr,
+               &minor_nr, &ino) != 7) {
         return false;
     }
-    vma->dev = makedev(dev_major, dev_minor);
+    vma->readable = access[0] == 'r';
+    vma->dev = makedev(major_nr, minor_nr);
+    vma->ino = access[3] == 's' ? ino : 0;
     return true;
 }
 
-/* The one at @va; often that of the last time. */
-static bool vma_find(Vma *vma, uint64_t va)
+/* The process' memory, or NULL where there is no /proc. */
+static GArray *vmas_read(void)
 {
-    char line[512];
-    bool found = vma->first <= va && va < vma->end;
-    FILE *maps = found ? NULL : fopen("/proc/self/maps", "re");
+    FILE *file = fopen("/proc/self/maps", "re");
+    GArray *vmas;
+    char *line = NULL;
+    size_t size = 0;
+    Vma vma;
 
-    while (maps && !found && fgets(line, sizeof(line), maps)) {
-        found = vma_parse(line, vma) && vma->first <= va && va < vma->end;
+    if (!file) {
+        return NULL;
     }
-    if (maps) {
-        fclose(maps);
+    vmas = g_array_new(FALSE, FALSE, sizeof(Vma));
+    while (getline(&line, &size, file) >= 0) {
+        if (vma_parse(line, &vma)) {
+            g_array_append_val(vmas, vma);
+        }
+    }
+    free(line);
+    fclose(file);
+    return vmas;
+}
+
+/* What is at @address. Return: false if nothing is, or it cannot be read. */
+static bool find_place(const GArray *vmas, uint64_t address, Place *place)
+{
+    for (guint i = 0; i < vmas->len; i++) {
+        const Vma *vma = &g_array_index(vmas, Vma, i);
+
+        if (address < vma->first || address >= vma->end) {
+            continue;
+        }
+        *place = (Place) { .at = address };
+        if (vma->ino != 0) {
+            *place = (Place) {
+                .dev = vma->dev, .ino = vma->ino,
+                .at = address - vma->first + vma->offset,
+            };
+        }
+        return vma->readable;
+    }
+    return false;
+}
+
+static bool same_place(const Place *a, const Place *b)
+{
+    return a->at == b->at && a->dev == b->dev && a->ino == b->ino;
+}
+
+static bool maps_to(const GArray *vmas, const EmulMap *map, uint64_t iova,
+                    const Place *place)
+{
+    Place mapped = {
+        .dev = map->dev, .ino = map->ino,
+        .at = map->start + (iova - map->first),
+    };
+
+    return (map->by_file || find_place(vmas, mapped.at, &mapped)) &&
+           same_place(&mapped, place);
+}
+
+static bool find_map_locked(EmulHost *host, EmulIoas *ioas, uint64_t iova,
+                            EmulMap *map) REQUIRES(&host->lock)
+{
+    const EmulMap *found = emul_ioas_find_map_locked(host, ioas, iova);
+
+    if (found) {
+        *map = *found;
     }
     return found;
 }
 
-/* @offset in @map is what is at @va. */
-static bool same_memory(const EmulMap *map, uint64_t offset, uint64_t va,
-                        Vma *vma)
+/* One page of a HWPT; that the HWPT is there is found out each time. */
+static int check_page(EmulHost *host, const GArray *vmas, uint32_t hwpt_id,
+                      uint64_t iova, uint64_t address)
 {
-    uint64_t start = map->start + offset;
+    bool is_mapped = false;
+    EmulHwpt *hwpt;
+    EmulMap map;
+    Place place;
 
-    if (!map->by_file) {
-        return start == va;
-    }
-    return vma_find(vma, va) && vma->dev == map->dev &&
-           vma->ino == map->ino && vma->offset + (va - vma->first) == start;
-}
-
-static int check_page_locked(EmulHost *host, EmulIoas *ioas, uint64_t iova,
-                             uint64_t va, Vma *vma) REQUIRES(&host->lock)
-{
-    const EmulMap *map = emul_ioas_find_map_locked(host, ioas, iova);
-    unsigned char there;
-
-    if (mincore((void *)(uintptr_t)(va & ~(PAGE - 1)), PAGE, &there) < 0 &&
-        errno != EAGAIN) {
+    if (!find_place(vmas, address, &place)) {
         return -EFAULT;
     }
-    return map && same_memory(map, iova - map->first, va, vma) ? 0 : -EINVAL;
+    lock_acquire(&host->lock);
+    hwpt = (EmulHwpt *)emul_object_find_locked(host, hwpt_id, EMUL_HWPT);
+    if (hwpt) {
+        is_mapped = find_map_locked(host, hwpt->ioas, iova, &map);
+    }
+    lock_release(&host->lock);
+    return is_mapped && maps_to(vmas, &map, iova, &place) ? 0 : -EINVAL;
 }
 
-int emul_mock_check_map_locked(EmulHost *host,
-                               const struct iommu_test_cmd *cmd)
+/* Return: 0 or -errno. @align: out: how IOVAs are aligned in the HWPT. */
+static int check_hwpt(EmulHost *host, uint32_t hwpt_id, uint64_t *align)
 {
-    const EmulHwpt *hwpt = (EmulHwpt *)
-        emul_object_find_locked(host, cmd->id, EMUL_HWPT);
-    uint64_t step, va = cmd->check_map.uptr;
-    uint64_t length = cmd->check_map.length;
-    Vma vma = { 0 };
-    int ret = 0;
+    EmulHwpt *hwpt;
+    int ret = -ENOENT;
 
-    if (!hwpt) {
-        return -ENOENT;
+    lock_acquire(&host->lock);
+    hwpt = (EmulHwpt *)emul_object_find_locked(host, hwpt_id, EMUL_HWPT);
+    if (hwpt) {
+        *align = hwpt->geometry.align;
+        ret = hwpt->mock ? 0 : -EINVAL;
     }
-    step = hwpt->geometry.align;
-    if (!hwpt->mock || (cmd->check_map.iova | length | va) % step ||
-        va + length < va) {
+    lock_release(&host->lock);
+    return ret;
+}
+
+int emul_mock_check_map(EmulHost *host, const struct iommu_test_cmd *cmd)
+{
+    uint64_t iova = cmd->check_map.iova;
+    uint64_t length = cmd->check_map.length;
+    uint64_t address = cmd->check_map.uptr;
+    g_autoptr(GArray) vmas = NULL;
+    uint64_t align;
+    int ret = check_hwpt(host, cmd->id, &align);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if ((iova | length | address) % align || address + length < address) {
         return -EINVAL;
     }
-    for (uint64_t i = 0; i < length && ret == 0; i += step) {
-        ret = check_page_locked(host, hwpt->ioas, cmd->check_map.iova + i,
-                                va + i, &vma);
+    vmas = vmas_read();
+    if (!vmas) {
+        return -EFAULT;
+    }
+    for (uint64_t at = 0; at < length && ret == 0; at += align) {
+        ret = check_page(host, vmas, cmd->id, iova + at, address + at);
     }
     return ret;
 }

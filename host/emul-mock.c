@@ -269,8 +269,6 @@ static int test_locked(EmulHost *host, struct iommu_test_cmd *cmd,
         return pasid_detach_locked(host, cmd, ended);
     case IOMMU_TEST_OP_PASID_CHECK_HWPT:
         return pasid_check_locked(host, cmd);
-    case IOMMU_TEST_OP_MD_CHECK_MAP:
-        return emul_mock_check_map_locked(host, cmd);
     case IOMMU_TEST_OP_MD_CHECK_IOTLB:
         return check_iotlb_locked(host, cmd);
     case IOMMU_TEST_OP_DEV_CHECK_CACHE:
@@ -294,6 +292,9 @@ int emul_test(EmulHost *host, void *arg)
     }
     if (cmd->op == IOMMU_TEST_OP_TRIGGER_IOPF) {
         return trigger_iopf(host, cmd);
+    }
+    if (cmd->op == IOMMU_TEST_OP_MD_CHECK_MAP) {
+        return emul_mock_check_map(host, cmd);
     }
     ended = g_array_new(FALSE, FALSE, sizeof(EmulEnded));
     lock_acquire(&host->lock);
