@@ -249,21 +249,34 @@ static void stop(Recorder *recorder)
     lock_release(&recorder->lock);
 }
 
-/* After an error bytes go nowhere: the ring must not stay full. */
+static void write_chunk(Recorder *recorder, const uint8_t *bytes, size_t len)
+{
+    recorder->err = write_all(recorder, bytes, len);
+    if (recorder->err != 0) {
+        stop(recorder);
+        error_report("recording '%s' ends here: %s", recorder->path,
+                     g_strerror(recorder->err));
+    }
+}
+
+/*
+ * Whole records. There is room again after each piece of them. After an error
+ * bytes go nowhere, as the ring must not stay full.
+ */
 static void write_ring(Recorder *recorder, uint64_t pos, uint64_t end)
 {
     complete_records(recorder, pos, end);
-    while (pos < end && recorder->err == 0) {
+    while (pos < end) {
         size_t at = pos & (recorder->size - 1);
         size_t len = MIN(MIN(end - pos, recorder->size - at), WRITE_BYTES_MAX);
 
-        recorder->err = write_all(recorder, recorder->ring + at, len);
-        pos += len;
-        if (recorder->err != 0) {
-            stop(recorder);
-            error_report("recording '%s' ends here: %s", recorder->path,
-                         g_strerror(recorder->err));
+        if (recorder->err == 0) {
+            write_chunk(recorder, recorder->ring + at, len);
         }
+        pos += len;
+        lock_acquire(&recorder->lock);
+        recorder->tail = pos;
+        lock_release(&recorder->lock);
     }
 }
 
@@ -271,15 +284,16 @@ static void write_ring(Recorder *recorder, uint64_t pos, uint64_t end)
 static bool wait_filled(Recorder *recorder, uint64_t *pos, uint64_t *end,
                         bool *slow)
 {
-    bool closing;
+    bool few;
 
     lock_acquire(&recorder->lock);
     while (recorder->head == recorder->tail && !recorder->closing) {
         lock_wait(&recorder->lock, &recorder->filled);
     }
-    closing = recorder->closing;
+    few = recorder->head - recorder->tail < WRITE_BYTES_MAX &&
+          !recorder->closing;
     lock_release(&recorder->lock);
-    if (!closing) {
+    if (few) {
         nanosleep(&(struct timespec){ .tv_nsec = COLLECT_NS }, NULL);
     }
     lock_acquire(&recorder->lock);
@@ -319,9 +333,6 @@ static void *writer_thread(void *opaque)
     thread_set_name("recorder");
     while (wait_filled(recorder, &pos, &end, &slow)) {
         write_ring(recorder, pos, end);
-        lock_acquire(&recorder->lock);
-        recorder->tail = end;
-        lock_release(&recorder->lock);
         if (slow && recorder->err == 0 && !said_so) {
             said_so = true;
             error_report("recording '%s' ends here: the file is too slow",

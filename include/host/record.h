@@ -20,7 +20,7 @@
 typedef struct Recorder Recorder;
 
 /* What fits between the queues and the file. */
-#define RECORDER_BUFFER_BYTES (UINT32_C(16) << 20)
+#define RECORDER_BUFFER_BYTES (UINT32_C(64) << 20)
 
 /**
  * recorder_new() - create @path, or overwrite it, and begin

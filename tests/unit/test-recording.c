@@ -226,6 +226,25 @@ static void test_damaged(void)
     }
 }
 
+/* Each record says which one it is, so a missing one shows. */
+static void test_record_missing(void)
+{
+    size_t pos = sizeof(RecordingHeader);
+    bool shortened;
+
+    while (pos + sizeof(RecordHeader) < whole->len) {
+        g_autoptr(GByteArray) bytes = g_byte_array_new();
+        RecordHeader header;
+
+        memcpy(&header, whole->data + pos, sizeof(header));
+        g_byte_array_append(bytes, whole->data, whole->len);
+        g_byte_array_remove_range(bytes, pos, record_bytes(header.length));
+        write_file(bytes->data, bytes->len);
+        g_assert_null(play(0, &shortened));
+        pos += record_bytes(header.length);
+    }
+}
+
 /* Give every record that still looks like one its checksums. */
 static void sign(uint8_t *bytes, size_t size)
 {
@@ -365,6 +384,7 @@ int main(int argc, char **argv)
     add("cut/at-any-byte-is-played-up-to-there", test_truncated);
     add("cut/says-where", test_shortened);
     add("damaged/at-any-byte-is-refused", test_damaged);
+    add("damaged/without-one-record-is-refused", test_record_missing);
     add("nonsense/does-no-harm", test_nonsense);
     add("hosts/are-chosen-by-name", test_hosts);
     add("refused/says-why", test_messages);
