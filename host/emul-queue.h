@@ -79,8 +79,11 @@ int emul_queue_stop(EmulQueue *queue, uint64_t generation);
 /* End a life of which the user never learnt, and close its fd. */
 void emul_queue_abandon(EmulQueue *queue);
 
-/* The user closes @fd: the file may live on, the number may not be used. */
-void emul_queue_forget_fd(EmulQueue *queue, int fd);
+/*
+ * The user's fd @from is @to from now on. -1: the user closes it; the file may
+ * live on, the number may not be used.
+ */
+void emul_queue_move_fd(EmulQueue *queue, int from, int to);
 
 /* Return: bytes read, 0 if empty, or -errno; as the kernel's read(). */
 ssize_t emul_queue_read(EmulQueue *queue, int fd, void *buf, size_t count);
@@ -207,7 +210,7 @@ int emul_fault_queue_start(EmulFaultQueue *queue, int *fd,
                            uint64_t *generation);
 int emul_fault_queue_stop(EmulFaultQueue *queue, uint64_t generation);
 void emul_fault_queue_abandon(EmulFaultQueue *queue);
-void emul_fault_queue_forget_fd(EmulFaultQueue *queue, int fd);
+void emul_fault_queue_move_fd(EmulFaultQueue *queue, int from, int to);
 void emul_fault_queue_free(EmulFaultQueue *queue);
 
 /* Return: bytes, or -errno; as the kernel's read() and write(). */

@@ -236,7 +236,8 @@ static int emul_close(HostIommu *base, int fd)
     int err = emul_controls_fail(&host->controls, EMUL_CALL_CLOSE, 0);
     uint64_t word;
 
-    if (fd == base->fd) {
+    if (EMUL_FD_KIND(emul_slots_load(&host->fds, (uint32_t)fd)) ==
+        EMUL_FD_HOST) {
         return (int)call_return(-EBADF);    /* host_iommu_free() does that */
     }
     word = emul_slots_take(&host->fds, (uint32_t)fd);
@@ -245,17 +246,49 @@ static int emul_close(HostIommu *base, int fd)
         emul_device_close(host, EMUL_FD_INDEX(word));
         break;
     case EMUL_FD_QUEUE:
-        emul_queue_forget_fd(emul_host_queue(host, EMUL_FD_INDEX(word)), fd);
+        emul_queue_move_fd(emul_host_queue(host, EMUL_FD_INDEX(word)), fd, -1);
         break;
     case EMUL_FD_FAULT:
-        emul_fault_queue_forget_fd(
-            emul_host_fault_queue(host, EMUL_FD_INDEX(word)), fd);
+        emul_fault_queue_move_fd(
+            emul_host_fault_queue(host, EMUL_FD_INDEX(word)), fd, -1);
         break;
     default:
         return (int)call_return(-EBADF);
     }
     close(fd);
     return (int)call_return(-err);
+}
+
+/*
+ * The new number is there before the old one goes. In between, and for whoever
+ * looked the old one up, a queue goes by its own idea of its number.
+ */
+bool emul_move_fd(HostIommu *base, int from, int to)
+{
+    EmulHost *host = emul_host(base);
+    uint64_t word = emul_slots_load(&host->fds, (uint32_t)from);
+    bool stored = true;
+
+    lock_acquire(&host->lock);
+    if (to >= 0) {
+        stored = emul_slots_store(&host->fds, (uint32_t)to, word);
+    }
+    if (stored && EMUL_FD_KIND(word) == EMUL_FD_HOST) {
+        base->fd = to;
+    }
+    lock_release(&host->lock);
+    if (!stored) {
+        return false;
+    }
+    if (EMUL_FD_KIND(word) == EMUL_FD_QUEUE) {
+        emul_queue_move_fd(emul_host_queue(host, EMUL_FD_INDEX(word)), from,
+                           to);
+    } else if (EMUL_FD_KIND(word) == EMUL_FD_FAULT) {
+        emul_fault_queue_move_fd(
+            emul_host_fault_queue(host, EMUL_FD_INDEX(word)), from, to);
+    }
+    emul_slots_take(&host->fds, (uint32_t)from);
+    return true;
 }
 
 /* After the last user: no lock is needed, and no fd but ours is closed. */
@@ -274,7 +307,9 @@ static void emul_free(HostIommu *base)
     emul_slots_free(&host->routes);
     lock_destroy(&host->controls.lock);
     lock_destroy(&host->lock);
-    close(base->fd);
+    if (base->fd >= 0) {
+        close(base->fd);
+    }
     g_free(host);
 }
 

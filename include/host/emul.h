@@ -48,6 +48,21 @@ typedef HardwareStats EmulStats;
 int emul_device_open_behind(HostIommu *host, EmulIommu iommu);
 
 /**
+ * emul_move_fd() - a descriptor of this host is known by another number
+ * @from: the host's own fd, or one that it handed out
+ * @to: a copy of @from's, as of dup(); or -1, of the host's own fd only: there
+ *      is none any more, and emul_free() closes none
+ *
+ * What is under way on @from may still fail with EBADF; the caller, who knows
+ * both numbers, tries again on @to.
+ *
+ * Context: @from stays open until this returns, and is then the caller's to
+ * close. Callers are serialised.
+ * Return: false if @to is too high, and nothing has changed.
+ */
+bool emul_move_fd(HostIommu *host, int from, int to);
+
+/**
  * emul_report_event() - the hardware reports an SMMUv3 event for a device
  * @dev_id: the device's iommufd object ID
  * @event: four words, host byte order; the StreamID is replaced by the

@@ -46,7 +46,8 @@ struct HardwareOps;
 struct HostIommu {
     const HostIommuOps *ops;    /* [const] */
     const struct HardwareOps *hardware;     /* [const] */
-    int fd;                     /* [const] /dev/iommu, or what stands for it */
+    int fd;                     /* [const] /dev/iommu, or what stands for it,
+                                   unless emul_move_fd() moves it */
 };
 
 /**
