@@ -18,6 +18,7 @@
 enum {
     IOMMU_TEST_OP_MOCK_DOMAIN = 2,
     IOMMU_TEST_OP_MD_CHECK_MAP = 3,
+    IOMMU_TEST_OP_MD_CHECK_REFS = 4,
     IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT = 9,
     IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE = 10,
     IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS = 12,
@@ -78,6 +79,11 @@ struct iommu_test_cmd {
             uint64_t length;
             uint64_t uptr;
         } check_map;
+        struct {
+            uint64_t length;
+            uint64_t uptr;
+            uint32_t refs;      /* how often the pages are pinned */
+        } check_refs;
         struct {                /* @id: HWPT */
             uint32_t id;
             uint32_t iotlb;

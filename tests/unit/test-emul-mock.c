@@ -35,6 +35,24 @@ static void test_unknown_op(void)
     host_iommu_free(host);
 }
 
+/* Nothing is pinned, so any count is right; whole pages are asked for. */
+static void test_check_refs(void)
+{
+    struct iommu_test_cmd cmd = {
+        .op = IOMMU_TEST_OP_MD_CHECK_REFS,
+        .check_refs = { .length = 8192, .uptr = 4096, .refs = 1 },
+    };
+    HostIommu *host = emul_new(NULL);
+
+    g_assert_cmpint(mock_test(host, &cmd), ==, 0);
+    cmd.check_refs.length = 4097;
+    g_assert_cmpint(mock_test(host, &cmd), ==, -EINVAL);
+    cmd.check_refs.length = 4096;
+    cmd.check_refs.uptr = 1;
+    g_assert_cmpint(mock_test(host, &cmd), ==, -EINVAL);
+    host_iommu_free(host);
+}
+
 /* ---- Devices ---- */
 
 static void test_ids(void)
@@ -491,6 +509,8 @@ int main(int argc, char **argv)
     g_test_add_func("/emul/mock/ioctl/size", test_size);
     g_test_add_func("/emul/mock/ioctl/unknown-op-is-EOPNOTSUPP",
                     test_unknown_op);
+    g_test_add_func("/emul/mock/ioctl/check-refs-wants-pages",
+                    test_check_refs);
     g_test_add_func("/emul/mock/device/ids-in-the-kernels-order", test_ids);
     g_test_add_func("/emul/mock/device/moves-between-ioas",
                     test_move_between_ioas);
