@@ -41,6 +41,7 @@
  * @LOCK_RANK_MOCK_DEVICE: a device of the kernel's mock driver: held across
  *                         host ioctls, as the kernel's own
  * @LOCK_RANK_MOCK_EVENTS: the events of a vIOMMU of it: likewise
+ * @LOCK_RANK_FILES: the preloaded library's table of descriptors
  * @LOCK_RANK_LEAF: nothing is taken under these
  */
 typedef enum LockRank {
@@ -52,6 +53,7 @@ typedef enum LockRank {
     LOCK_RANK_RING,
     LOCK_RANK_MOCK_DEVICE,
     LOCK_RANK_MOCK_EVENTS,
+    LOCK_RANK_FILES,
     LOCK_RANK_LEAF,
 } LockRank;
 

@@ -122,11 +122,9 @@ static inline void fault_attach(FaultMachine *m, uint32_t pt_id)
     g_assert_cmpint(device_attach(m->host, m->device_fd, &pt_id), ==, 0);
 }
 
-static inline void fault_machine_init(FaultMachine *m)
+/* From the bind up to and with the attach. */
+static inline void fault_machine_bind(FaultMachine *m)
 {
-    *m = (FaultMachine) { .host = emul_new(NULL) };
-    emul_set_answer_func(m->host, fault_answered, m);
-    m->device_fd = emul_device_open_behind(m->host, EMUL_IOMMU_VTD);
     g_assert_cmpint(device_bind(m->host, m->device_fd, &m->dev_id), ==, 0);
     g_assert_cmpint(ioas_alloc(m->host, &m->ioas_id), ==, 0);
     g_assert_cmpint(hwpt_alloc(m->host, m->dev_id, m->ioas_id,
@@ -138,11 +136,17 @@ static inline void fault_machine_init(FaultMachine *m)
     fault_attach(m, m->nested_id);
 }
 
-/* Everything goes in order, each group has been answered, nothing is left. */
-static inline void fault_machine_cleanup(FaultMachine *m)
+static inline void fault_machine_init(FaultMachine *m)
 {
-    EmulPageStats stats;
+    *m = (FaultMachine) { .host = emul_new(NULL) };
+    emul_set_answer_func(m->host, fault_answered, m);
+    m->device_fd = emul_device_open_behind(m->host, EMUL_IOMMU_VTD);
+    fault_machine_bind(m);
+}
 
+/* All that fault_machine_bind() made goes, in order. */
+static inline void fault_machine_unbind(FaultMachine *m)
+{
     g_assert_cmpint(device_detach(m->host, m->device_fd), ==, 0);
     g_assert_cmpint(destroy(m->host, m->nested_id), ==, 0);
     if (m->fd >= 0) {
@@ -152,6 +156,14 @@ static inline void fault_machine_cleanup(FaultMachine *m)
     g_assert_cmpint(destroy(m->host, m->parent_id), ==, 0);
     g_assert_cmpint(destroy(m->host, m->ioas_id), ==, 0);
     g_assert_cmpint(m->host->ops->close(m->host, m->device_fd), ==, 0);
+}
+
+/* And each group has been answered, nothing is left. */
+static inline void fault_machine_cleanup(FaultMachine *m)
+{
+    EmulPageStats stats;
+
+    fault_machine_unbind(m);
     stats = emul_get_page_stats(m->host);
     g_assert_cmpuint(stats.open, ==, 0);
     g_assert_cmpuint(stats.raised, ==, stats.answered + stats.automatic);

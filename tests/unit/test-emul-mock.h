@@ -188,10 +188,9 @@ typedef struct MockMachine {
     uint32_t nested_id;         /* it is not attached to it yet */
 } MockMachine;
 
-static inline void mock_machine_init(MockMachine *m)
+/* On @m->host, which is there. */
+static inline void mock_machine_make(MockMachine *m)
 {
-    m->host = emul_new(NULL);
-    g_assert_nonnull(m->host);
     g_assert_cmpint(ioas_alloc(m->host, &m->ioas_id), ==, 0);
     g_assert_cmpint(mock_domain(m->host, m->ioas_id, MOCK_FLAGS_DEVICE_PASID,
                                 &m->device), ==, 0);
@@ -206,19 +205,32 @@ static inline void mock_machine_init(MockMachine *m)
                                 &m->nested_id), ==, 0);
 }
 
+static inline void mock_machine_init(MockMachine *m)
+{
+    m->host = emul_new(NULL);
+    g_assert_nonnull(m->host);
+    mock_machine_make(m);
+}
+
 static inline void mock_machine_attach(MockMachine *m, uint32_t pt_id)
 {
     g_assert_cmpint(mock_replace(m->host, m->device.stdev_id, &pt_id), ==, 0);
 }
 
-/* The device first, with its vDEVICE; nothing else may be left. */
-static inline void mock_machine_cleanup(MockMachine *m)
+/* The device first, with its vDEVICE. */
+static inline void mock_machine_destroy(MockMachine *m)
 {
     g_assert_cmpint(destroy(m->host, m->device.stdev_id), ==, 0);
     g_assert_cmpint(destroy(m->host, m->nested_id), ==, 0);
     g_assert_cmpint(destroy(m->host, m->viommu_id), ==, 0);
     g_assert_cmpint(destroy(m->host, m->parent_id), ==, 0);
     g_assert_cmpint(destroy(m->host, m->ioas_id), ==, 0);
+}
+
+/* And nothing else may be left. */
+static inline void mock_machine_cleanup(MockMachine *m)
+{
+    mock_machine_destroy(m);
     g_assert_cmpuint(emul_get_stats(m->host).objects, ==, 0);
     host_iommu_free(m->host);
 }

@@ -204,14 +204,11 @@ static inline void machine_close_queue(Machine *m)
     m->queue_id = 0;
 }
 
-/* Up to and with the attach; no queue. */
-static inline void machine_init(Machine *m)
+/* From the bind up to and with the attach. */
+static inline void machine_bind(Machine *m)
 {
     uint32_t pt_id;
 
-    *m = (Machine) { .host = emul_new(NULL) };
-    g_assert_nonnull(m->host);
-    m->device_fd = emul_device_open(m->host);
     g_assert_cmpint(device_bind(m->host, m->device_fd, &m->dev_id), ==, 0);
     g_assert_cmpint(ioas_alloc(m->host, &m->ioas_id), ==, 0);
     g_assert_cmpint(hwpt_alloc(m->host, m->dev_id, m->ioas_id,
@@ -227,8 +224,17 @@ static inline void machine_init(Machine *m)
     g_assert_cmpint(device_attach(m->host, m->device_fd, &pt_id), ==, 0);
 }
 
-/* Everything goes in order, and nothing is left. */
-static inline void machine_cleanup(Machine *m)
+/* Up to and with the attach; no queue. */
+static inline void machine_init(Machine *m)
+{
+    *m = (Machine) { .host = emul_new(NULL) };
+    g_assert_nonnull(m->host);
+    m->device_fd = emul_device_open(m->host);
+    machine_bind(m);
+}
+
+/* All that machine_bind() and machine_open_queue() made goes, in order. */
+static inline void machine_unbind(Machine *m)
 {
     if (m->queue_id) {
         machine_close_queue(m);
@@ -240,6 +246,12 @@ static inline void machine_cleanup(Machine *m)
     g_assert_cmpint(destroy(m->host, m->parent_id), ==, 0);
     g_assert_cmpint(destroy(m->host, m->ioas_id), ==, 0);
     g_assert_cmpint(m->host->ops->close(m->host, m->device_fd), ==, 0);
+}
+
+/* And nothing is left. */
+static inline void machine_cleanup(Machine *m)
+{
+    machine_unbind(m);
     g_assert_cmpuint(emul_get_stats(m->host).objects, ==, 0);
     host_iommu_free(m->host);
 }
