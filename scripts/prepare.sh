@@ -94,6 +94,29 @@ require_packages()
         die "these packages could not be installed: ${missing[*]}"
 }
 
+# debian_mirror: print $DEBIAN_MIRROR, or which one serves this machine's own
+# release, if it is a Debian.
+debian_mirror()
+{
+    local release uri name
+
+    if [[ ${DEBIAN_MIRROR:-} ]]; then
+        echo "$DEBIAN_MIRROR"
+        return
+    fi
+    # shellcheck source=/dev/null
+    release=$(. /etc/os-release && echo "$ID ${VERSION_CODENAME:-}") || true
+    # shellcheck disable=SC2016  # apt-get expands these, not the shell
+    while read -r uri name; do
+        if [[ "debian $name" == "$release" ]]; then
+            echo "$uri"
+            return
+        fi
+    done < <(apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
+                 'Created-By: Packages' 2>/dev/null)
+    echo http://deb.debian.org/debian
+}
+
 # build NAME COMPILER MESON_OPTION...: make build/NAME what the sources say
 # It is configured afresh when the options, the compiler or the path changed.
 build()
