@@ -37,14 +37,15 @@ static uint32_t random_index(const HostPort *port, const HostSlot *slot,
 static bool raise_pages(HostPort *port, EmulPageRequest *request, int count)
 {
     StormUnit *unit = port->unit;
+    HostIommu *host = unit->f->host;
     bool begun = false;
     bool raised = false;
 
     for (int i = 1; i <= count; i++) {
         request->addr = 4096 * i;
         request->last = i == count;
-        raised = emul_request_page(unit->f->host, request) ==
-                 EMUL_REPORT_QUEUED;
+        raised = host->hardware->request_page(host, request) ==
+                 HARDWARE_QUEUED;
         begun |= raised;
     }
     storm_count(&unit->books.left_behind, begun && !raised);
@@ -55,6 +56,8 @@ static bool raise_pages(HostPort *port, EmulPageRequest *request, int count)
 bool host_port_raise(HostPort *port, uint32_t pasid, GRand *rand)
 {
     HostSlot *slot = claim_slot(port, rand);
+    int most = MIN(MAX_PAGES,
+                   port->unit->f->host->hardware->group_pages_max);
     EmulPageRequest request = {
         .dev_id = atomic_load(&port->dev_id),
         .pasid = pasid,
@@ -68,7 +71,7 @@ bool host_port_raise(HostPort *port, uint32_t pasid, GRand *rand)
     slot->index = random_index(port, slot, rand);
     request.grpid = slot->index;
     if (!raise_pages(port, &request,
-                     g_rand_int_range(rand, 1, MAX_PAGES + 1))) {
+                     g_rand_int_range(rand, 1, most + 1))) {
         atomic_store(&slot->out, false);
         return false;
     }

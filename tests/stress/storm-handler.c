@@ -248,7 +248,7 @@ static bool is_settled(StormUnit *unit)
         }
     }
     return viommu_get_page_stats(unit->f->viommu).open == 0 &&
-           emul_get_page_stats(unit->f->host).open == 0;
+           storm_page_stats(unit).open == 0;
 }
 
 static void nothing_bh(void *opaque)

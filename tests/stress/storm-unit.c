@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "failing-host.h"
 #include "storm.h"
 #include "storm-guest.h"
 
@@ -81,7 +82,7 @@ static void check_groups(StormUnit *unit)
 {
     const StormBooks *books = &unit->books;
     ViommuPageStats pages = viommu_get_page_stats(unit->f->viommu);
-    EmulPageStats host = emul_get_page_stats(unit->f->host);
+    HardwarePageStats host = storm_page_stats(unit);
 
     g_assert_cmpuint(storm_counted(&books->sva_back), ==,
                      storm_counted(&books->sva_raised));
@@ -114,20 +115,18 @@ static void check_answers(StormUnit *unit)
 
 void storm_unit_check(StormUnit *unit)
 {
-    EmulStats host;
-
     storm_handler_finish(unit);
     check_groups(unit);
     check_answers(unit);
-    host = emul_get_stats(unit->f->host);
-    g_assert_cmpuint(host.busy, ==, 0);
+    g_assert_cmpuint(storm_host_busy(unit), ==, 0);
     g_assert_cmpuint(viommu_get_stats(unit->f->viommu).malformed, <=,
                      storm_counted(&unit->books.left_behind));
 }
 
 uint64_t storm_unit_lives(StormUnit *unit)
 {
-    return emul_get_calls_counted(unit->f->host);
+    return unit->counted ? failing_host_counted(unit->counted)
+                         : emul_get_calls_counted(unit->f->host);
 }
 
 /* ---- Life ---- */
@@ -153,7 +152,7 @@ static void add_threads(StormUnit *unit)
     gate_add_thread(unit->gate, "monitor", plug_step, unit);
 }
 
-static VtdFixture *make_fixture(void)
+static void make_fixture(StormUnit *unit, const char *host_name)
 {
     const VtdProperties properties = {
         .svm = true, .caching_mode = true, .pt = true, .fs1gp = true,
@@ -164,11 +163,16 @@ static VtdFixture *make_fixture(void)
         .call = EMUL_CALL_IOCTL, .request = IOMMU_FAULT_QUEUE_ALLOC,
         .nth = UINT64_MAX,
     };
-    VtdFixture *f = vtd_fixture_new(&properties, true);
+    GError *error = NULL;
+    HostIommu *host = test_host_open(host_name, IOMMU_FAULT_QUEUE_ALLOC,
+                                     &unit->counted, &error);
 
-    emul_set_failure(f->host, &count_lives);
-    emul_set_answer_func(f->host, host_port_answered, NULL);
-    return f;
+    g_assert_no_error(error);
+    unit->f = vtd_fixture_new_on(host, &properties, true);
+    if (!unit->counted) {
+        emul_set_failure(host, &count_lives);
+    }
+    host->hardware->set_answer_func(host, host_port_answered, NULL);
 }
 
 /* The guest probes its devices, before any of them asks for anything. */
@@ -181,12 +185,12 @@ static void probe(StormUnit *unit)
     }
 }
 
-StormUnit *storm_unit_new(Gate *gate, GRand *seeds)
+StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name)
 {
     StormUnit *unit = g_new0(StormUnit, 1);
 
     unit->gate = gate;
-    unit->f = make_fixture();
+    make_fixture(unit, host_name);
     pthread_mutex_init(&unit->guest, NULL);
     for (unsigned i = 0; i < STORM_ACTORS; i++) {
         unit->rand[i] = g_rand_new_with_seed(g_rand_int(seeds));
@@ -221,8 +225,7 @@ void storm_unit_free(StormUnit *unit)
             host_port_unplug(&unit->host[i]);
         }
     }
-    g_assert_cmpuint(emul_get_stats(unit->f->host).objects, ==, 0);
-    g_assert_cmpuint(emul_get_stats(unit->f->host).busy, ==, 0);
+    g_assert_cmpuint(storm_host_busy(unit), ==, 0);
     storm_handler_destroy(unit);
     vtd_fixture_free(unit->f);
     pthread_mutex_destroy(&unit->guest);

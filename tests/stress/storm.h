@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Storm: all that happens to page requests, at once. Some VT-d units, each on
- * the emulated host and an IOThread of its own, and per unit these threads:
+ * a host and an IOThread of its own, and per unit these threads:
  *
  *   SVA devices     two, each a thread that raises groups while it holds its
  *                   dev_lock, and an IOThread where the responses arrive, whose
@@ -103,6 +103,7 @@ typedef enum StormActor {
 
 /**
  * struct StormUnit - one VT-d unit, and all around it
+ * @counted: counts fault queues; NULL on the emulated host, which does so
  * @guest: the guest's own: its invalidation queue and its tables
  * @tables: per PASID of the host devices: what its entry has. [guest]
  * @sva_tables: a bit for each tree that the churned PASID of the SVA devices
@@ -111,6 +112,7 @@ typedef enum StormActor {
 typedef struct StormUnit {
     Gate *gate;
     VtdFixture *f;
+    HostIommu *counted;
     StormBooks books;
     pthread_mutex_t guest;
     uint64_t tables[STORM_PASIDS];
@@ -127,8 +129,24 @@ static inline bool storm_once_in(GRand *rand, gint32 n)
     return g_rand_int_range(rand, 0, n) == 0;
 }
 
-/* A unit whose guest has started; all is plugged in, nothing runs yet. */
-StormUnit *storm_unit_new(Gate *gate, GRand *seeds);
+static inline HardwarePageStats storm_page_stats(StormUnit *unit)
+{
+    return unit->f->host->hardware->get_page_stats(unit->f->host);
+}
+
+/* IOMMU_DESTROY that failed with EBUSY. */
+static inline uint64_t storm_host_busy(StormUnit *unit)
+{
+    return unit->f->host->hardware->get_stats(unit->f->host).busy;
+}
+
+/**
+ * storm_unit_new() - a unit whose guest has started
+ * @host_name: as of test_host_open()
+ *
+ * All is plugged in, nothing runs yet.
+ */
+StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name);
 
 /* The gate has ended. Asserts that nothing is left. */
 void storm_unit_free(StormUnit *unit);

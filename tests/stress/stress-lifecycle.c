@@ -12,17 +12,20 @@
  * consumed or left in the ring, in the order of its device. After a run nothing
  * is left: no object, descriptor, thread or message, and the books balance.
  */
+#include "failing-host.h"
 #include "fixture.h"
 #include "message-log.h"
 #include "proc-self.h"
 
 #include "base/lock.h"
 #include "base/rcu.h"
+#include "host/iommufd-abi.h"
 #include "hw/arm/smmuv3-internal.h"
 
 #include <sched.h>
 
 #define DEVICES 2
+#define FIRST_SID 1             /* the mock driver takes 0 for no name */
 #define VCPU_STEPS 40
 #define PLUG_STEPS 30
 #define MAX_LOG2 10             /* of the event queue */
@@ -53,6 +56,7 @@ typedef struct Guest {
 
 typedef struct Run {
     Fixture *f;
+    HostIommu *counted;         /* counts queues; NULL on the emulated host */
     Guest guest;
     Reporter reporters[DEVICES];
     VfioDevice *devices[DEVICES];
@@ -67,12 +71,15 @@ typedef struct Totals {
     uint64_t lost;
     uint64_t dropped;
     uint64_t plugs;
+    uint64_t queues;            /* of the host, made */
     uint64_t enables;
     uint64_t resets;
     uint64_t busy;
 } Totals;
 
 static gint runs = 200;
+static gint64 cycles = -1;
+static char *host_name;
 static gint64 seed = -1;
 static Totals totals;
 
@@ -94,8 +101,9 @@ static void *reporter_run(void *opaque)
         const uint64_t event[4] = { 0x10, BIT(35),
                                     r->tag << TAG_SHIFT | ++count, 0 };
 
-        if (emul_report_event(r->host, atomic_load(&r->dev_id), event) !=
-                EMUL_REPORT_QUEUED && ++unheard % 32 == 0) {
+        if (r->host->hardware->report_event(
+                r->host, atomic_load(&r->dev_id), event) != HARDWARE_QUEUED &&
+            ++unheard % 32 == 0) {
             sched_yield();
         }
     }
@@ -123,7 +131,7 @@ static void check_event_locked(Guest *g, const uint64_t *event)
     uint32_t sid = event[0] >> 32;
 
     g_assert_cmpuint(event[0] & 0xff, ==, 0x10);
-    g_assert_cmpuint(sid, <, DEVICES);
+    g_assert_cmpuint(sid - FIRST_SID, <, DEVICES);
     g_assert_cmpuint(tag, <, DEVICES);
     g_assert_cmpuint(event[2], >, g->seen[tag]);
     g->seen[tag] = event[2];
@@ -285,7 +293,7 @@ static void *vcpu_run(void *opaque)
 
 static void plug(Run *run, unsigned i)
 {
-    run->devices[i] = fixture_plug(run->f, i);
+    run->devices[i] = fixture_plug(run->f, FIRST_SID + i);
     atomic_store(&run->reporters[i].dev_id,
                  vfio_device_get_dev_id(run->devices[i]));
     totals.plugs++;
@@ -293,7 +301,7 @@ static void plug(Run *run, unsigned i)
 
 static void unplug(Run *run, unsigned i)
 {
-    fixture_unplug(run->f, g_steal_pointer(&run->devices[i]), i);
+    fixture_unplug(run->f, g_steal_pointer(&run->devices[i]), FIRST_SID + i);
 }
 
 static void plug_step(Run *run)
@@ -336,18 +344,20 @@ static void finish(Run *run)
     }
 }
 
-static void add_up(Fixture *f)
+static void add_up(Run *run)
 {
-    EmulStats host = emul_get_stats(f->host);
+    Fixture *f = run->f;
+    HardwareStats host = f->host->hardware->get_stats(f->host);
     ViommuStats guest = viommu_get_stats(f->viommu);
 
     fixture_assert_balanced(f, 0);
     g_assert_cmpuint(host.busy, ==, 0);
-    g_assert_cmpuint(host.objects, ==, 0);
+    g_assert_cmpuint(f->host->hardware->count_left(f->host), ==, 0);
     g_assert_cmpuint(guest.malformed, ==, 0);
     totals.generated += host.generated;
     totals.dropped += host.dropped;
     totals.busy += host.busy;
+    totals.queues += run->counted ? failing_host_counted(run->counted) : 0;
     totals.delivered += guest.delivered;
     totals.discarded += guest.discarded;
     totals.lost += guest.lost;
@@ -373,8 +383,12 @@ static void run_once(uint32_t run_seed)
 {
     Run run = { .rand = g_rand_new_with_seed(run_seed) };
     Guest *g = &run.guest;
+    GError *error = NULL;
+    HostIommu *host = test_host_open(host_name, IOMMU_VEVENTQ_ALLOC,
+                                     &run.counted, &error);
 
-    run.f = fixture_new(NULL, true);
+    g_assert_no_error(error);
+    run.f = fixture_new_on(host, NULL, true);
     if (g_rand_boolean(run.rand)) {
         aio_set_poll_params(run.f->ctx, 0, 0, 0);
     }
@@ -392,7 +406,7 @@ static void run_once(uint32_t run_seed)
     }
     pthread_join(g->vcpu, NULL);
     finish(&run);
-    add_up(run.f);
+    add_up(&run);
 
     lock_destroy(&g->lock);
     g_rand_free(g->rand);
@@ -400,43 +414,65 @@ static void run_once(uint32_t run_seed)
     fixture_free(run.f);
 }
 
+/* Where nobody counts the host's queues, the guest's, some of which had none. */
+static uint64_t cycles_done(void)
+{
+    return totals.plugs + (totals.queues ? totals.queues : totals.enables);
+}
+
+static void summarize(unsigned done)
+{
+    g_test_message("%u runs: %" G_GUINT64_FORMAT " events: %"
+                   G_GUINT64_FORMAT " delivered, %" G_GUINT64_FORMAT
+                   " discarded, %" G_GUINT64_FORMAT " lost, %"
+                   G_GUINT64_FORMAT " dropped", done, totals.generated,
+                   totals.delivered, totals.discarded, totals.lost,
+                   totals.dropped);
+    g_test_message("%" G_GUINT64_FORMAT " plugs and unplugs, %"
+                   G_GUINT64_FORMAT " enables, %" G_GUINT64_FORMAT
+                   " queues of the host, %" G_GUINT64_FORMAT " resets, %"
+                   G_GUINT64_FORMAT " EBUSY", totals.plugs, totals.enables,
+                   totals.queues, totals.resets, totals.busy);
+}
+
+static bool goes_on(unsigned done)
+{
+    return cycles >= 0 ? cycles_done() < (uint64_t)cycles
+                       : done < (unsigned)runs;
+}
+
 static void test_lifecycle(void)
 {
+    unsigned done = 0;
+    const unsigned threads = proc_self_threads() + 1;   /* liburcu's */
     unsigned fds;
-    unsigned threads;
 
     /* Some things are made once and stay: liburcu's thread, for one. */
     run_once(seed);
     rcu_defer_drain();
     fds = proc_self_fds();
-    threads = proc_self_threads();
     message_log_start();
-    for (gint i = 0; i < runs; i++) {
-        run_once(seed + i);
+    while (goes_on(done)) {
+        run_once(seed + done);
         rcu_defer_drain();
         g_assert_cmpuint(proc_self_fds(), ==, fds);
         proc_self_wait_threads(threads);
         g_assert_cmpuint(message_log_count(), ==, 0);
-        if ((i + 1) % 100 == 0) {
-            g_test_message("%d runs", i + 1);
+        if (++done % 100 == 0) {
+            g_test_message("%u runs", done);
         }
     }
     message_log_stop();
     g_assert_cmpuint(totals.delivered, >, 0);
-    g_test_message("%d runs: %" G_GUINT64_FORMAT " events: %"
-                   G_GUINT64_FORMAT " delivered, %" G_GUINT64_FORMAT
-                   " discarded, %" G_GUINT64_FORMAT " lost, %"
-                   G_GUINT64_FORMAT " dropped", runs, totals.generated,
-                   totals.delivered, totals.discarded, totals.lost,
-                   totals.dropped);
-    g_test_message("%" G_GUINT64_FORMAT " plugs, %" G_GUINT64_FORMAT
-                   " enables, %" G_GUINT64_FORMAT " resets, %"
-                   G_GUINT64_FORMAT " EBUSY", totals.plugs, totals.enables,
-                   totals.resets, totals.busy);
+    summarize(done);
 }
 
 static const GOptionEntry options[] = {
     { "runs", 0, 0, G_OPTION_ARG_INT, &runs, "Runs (200)", "N" },
+    { "cycles", 0, 0, G_OPTION_ARG_INT64, &cycles,
+      "Plugs and lives of the queue, instead", "N" },
+    { "host", 0, 0, G_OPTION_ARG_STRING, &host_name,
+      "Whose devices (emulated)", "emulated|mock|kernel" },
     { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "First run's seed", "S" },
     G_OPTION_ENTRY_NULL,
 };
@@ -458,6 +494,9 @@ static void parse_options(int *argc, char ***argv)
     if (seed < 0) {
         seed = g_random_int();
     }
+    if (!host_name) {
+        host_name = g_strdup("emulated");
+    }
 }
 
 int main(int argc, char **argv)
@@ -466,7 +505,8 @@ int main(int argc, char **argv)
 
     parse_options(&argc, &argv);
     g_test_init(&argc, &argv, NULL);
-    g_test_message("--runs %d --seed %" G_GINT64_FORMAT, runs, seed);
+    g_test_message("--host %s --runs %d --seed %" G_GINT64_FORMAT, host_name,
+                   runs, seed);
     rcu_register_thread();
     g_test_add_func("/stress/lifecycle", test_lifecycle);
     ret = g_test_run();

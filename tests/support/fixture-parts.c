@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "fixture-parts.h"
 
+#include "failing-host.h"
+
+#include "base/error.h"
 #include "base/rcu.h"
+#include "host/mock.h"
 #include "hw/iommu/viommu-internal.h"
 
+#include <string.h>
 #include <sys/mman.h>
 
 static void sink_raised(CountingSink *counting)
@@ -102,6 +107,40 @@ void test_context_free(AioContext *ctx, IOThread *iothread)
     }
 }
 
+static HostIommu *mock_open(bool kernel, unsigned long request,
+                            HostIommu **counted, GError **error)
+{
+    HostIommu *inner = kernel ? host_syscalls_new(NULL, error)
+                              : emul_new(error);
+    HostIommu *host;
+
+    if (!inner) {
+        return NULL;
+    }
+    inner = failing_host_new(inner, request);
+    host = mock_host_new(inner, error);
+    if (!host) {
+        host_iommu_free(inner);
+    } else if (counted) {
+        *counted = inner;
+    }
+    return host;
+}
+
+HostIommu *test_host_open(const char *name, unsigned long request,
+                          HostIommu **counted, GError **error)
+{
+    if (!strcmp(name, "emulated")) {
+        return emul_new(error);
+    }
+    if (!strcmp(name, "mock") || !strcmp(name, "kernel")) {
+        return mock_open(*name == 'k', request, counted, error);
+    }
+    g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                "there is no host '%s': it is emulated, mock or kernel", name);
+    return NULL;
+}
+
 VfioDevice *test_device_open(HostIommu *host, EmulIommu iommu,
                              GPtrArray *devices)
 {
@@ -109,8 +148,8 @@ VfioDevice *test_device_open(HostIommu *host, EmulIommu iommu,
     GError *error = NULL;
     VfioDevice *device;
 
-    device = vfio_device_bind(host, emul_device_open_behind(host, iommu), name,
-                              &error);
+    device = vfio_device_bind(host, host->hardware->device_open(host, iommu),
+                              name, &error);
     g_assert_no_error(error);
     g_ptr_array_add(devices, device);
     return device;

@@ -60,6 +60,18 @@ AioContext *test_context_new(bool own_thread, IOThread **iothread);
 void test_context_pump(AioContext *ctx);
 void test_context_free(AioContext *ctx, IOThread *iothread);
 
+/**
+ * test_host_open() - the host of a test that can choose
+ * @name: "emulated"; or "mock", the emulated one's mock devices; or "kernel",
+ *        the real one's
+ * @counted: NULL, or out: the FailingHost below the mock devices, borrowed; it
+ *           counts @request. Not with "emulated"
+ *
+ * Return: the host, or NULL and @error set.
+ */
+HostIommu *test_host_open(const char *name, unsigned long request,
+                          HostIommu **counted, GError **error);
+
 /* Open and bind a device behind @iommu, and add it to @devices. */
 VfioDevice *test_device_open(HostIommu *host, EmulIommu iommu,
                              GPtrArray *devices);

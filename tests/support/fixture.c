@@ -8,13 +8,13 @@
 
 G_STATIC_ASSERT((int)SMMUV3_IRQ_COUNT <= COUNTING_SINK_LINES);
 
-Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread)
+Fixture *fixture_new_on(HostIommu *host, const Smmuv3Properties *properties,
+                        bool iothread)
 {
     Fixture *f = g_new0(Fixture, 1);
     GError *error = NULL;
 
-    f->host = emul_new(&error);
-    g_assert_no_error(error);
+    f->host = host;
     f->ctx = test_context_new(iothread, &f->iothread);
     f->ram = guest_ram_new(&f->mem);
     counting_sink_init(&f->irq);
@@ -28,6 +28,15 @@ Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread)
     return f;
 }
 
+Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread)
+{
+    GError *error = NULL;
+    HostIommu *host = emul_new(&error);
+
+    g_assert_no_error(error);
+    return fixture_new_on(host, properties, iothread);
+}
+
 void fixture_unplug_all(Fixture *f)
 {
     test_devices_close(f->viommu, f->devices);
@@ -35,7 +44,7 @@ void fixture_unplug_all(Fixture *f)
 
 void fixture_assert_balanced(Fixture *f, uint64_t skipped)
 {
-    EmulStats host = emul_get_stats(f->host);
+    HardwareStats host = f->host->hardware->get_stats(f->host);
     ViommuStats guest = viommu_get_stats(f->viommu);
 
     g_assert_cmpuint(host.generated + skipped, ==,
@@ -48,7 +57,7 @@ void fixture_free(Fixture *f)
     fixture_unplug_all(f);
     g_ptr_array_unref(f->devices);
     viommu_free(f->viommu);
-    g_assert_cmpuint(emul_get_stats(f->host).objects, ==, 0);
+    g_assert_cmpuint(f->host->hardware->count_left(f->host), ==, 0);
     host_iommu_free(f->host);
     test_context_free(f->ctx, f->iothread);
     guest_ram_free(f->ram, f->mem);
@@ -81,7 +90,8 @@ EmulReport fixture_report(Fixture *f, VfioDevice *device, uint64_t address)
 {
     const uint64_t event[4] = { 0x10, BIT(35), address, 0 };
 
-    return emul_report_event(f->host, vfio_device_get_dev_id(device), event);
+    return f->host->hardware->report_event(
+        f->host, vfio_device_get_dev_id(device), event);
 }
 
 uint32_t fixture_attached_to(Fixture *f, VfioDevice *device, uint64_t ste[2])

@@ -39,6 +39,10 @@ typedef struct Fixture {
  */
 Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread);
 
+/* The same on @host, any that has HardwareOps; given. */
+Fixture *fixture_new_on(HostIommu *host, const Smmuv3Properties *properties,
+                        bool iothread);
+
 /* Unplugs what is plugged, asserts that nothing is left on the host. */
 void fixture_free(Fixture *f);
 

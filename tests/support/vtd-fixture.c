@@ -3,13 +3,13 @@
 
 #include <string.h>
 
-VtdFixture *vtd_fixture_new(const VtdProperties *properties, bool iothread)
+VtdFixture *vtd_fixture_new_on(HostIommu *host,
+                               const VtdProperties *properties, bool iothread)
 {
     VtdFixture *f = g_new0(VtdFixture, 1);
     GError *error = NULL;
 
-    f->host = emul_new(&error);
-    g_assert_no_error(error);
+    f->host = host;
     f->ctx = test_context_new(iothread, &f->iothread);
     f->ram = guest_ram_new(&f->mem);
     counting_sink_init(&f->irq);
@@ -23,12 +23,21 @@ VtdFixture *vtd_fixture_new(const VtdProperties *properties, bool iothread)
     return f;
 }
 
+VtdFixture *vtd_fixture_new(const VtdProperties *properties, bool iothread)
+{
+    GError *error = NULL;
+    HostIommu *host = emul_new(&error);
+
+    g_assert_no_error(error);
+    return vtd_fixture_new_on(host, properties, iothread);
+}
+
 void vtd_fixture_free(VtdFixture *f)
 {
     test_devices_close(f->viommu, f->devices);
     g_ptr_array_unref(f->devices);
     viommu_free(f->viommu);
-    g_assert_cmpuint(emul_get_stats(f->host).objects, ==, 0);
+    g_assert_cmpuint(f->host->hardware->count_left(f->host), ==, 0);
     host_iommu_free(f->host);
     test_context_free(f->ctx, f->iothread);
     guest_ram_free(f->ram, f->mem);

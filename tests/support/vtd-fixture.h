@@ -53,6 +53,10 @@ typedef struct VtdFixture {
  */
 VtdFixture *vtd_fixture_new(const VtdProperties *properties, bool iothread);
 
+/* The same on @host, any that has HardwareOps; given. */
+VtdFixture *vtd_fixture_new_on(HostIommu *host,
+                               const VtdProperties *properties, bool iothread);
+
 /* Unplugs what is plugged, asserts that nothing is left on the host. */
 void vtd_fixture_free(VtdFixture *f);
 

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The kernel counts a thread's allocations down, those of its other system
+ * calls too. So the count is set just before a host call, from what is left for
+ * all threads, and read back just after it.
+ */
+#include "failing-host.h"
+
+#include "host/iommufd-abi.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FAILSLAB "/sys/kernel/debug/failslab/"
+
+typedef enum Failing {
+    FAILING_NOTHING,
+    FAILING_CALLS,
+    FAILING_ALLOCATIONS,
+} Failing;
+
+typedef struct FailingHost {
+    HostIommu base;
+    HostIommu *inner;               /* [const] owned */
+    unsigned long request;          /* [const] */
+    _Atomic uint64_t counted;
+    atomic_int failing;             /* Failing */
+    int err;                        /* [const] while calls fail */
+    _Atomic uint64_t calls;         /* to go, the one that fails included */
+    pthread_mutex_t lock;           /* across a call, if allocations fail */
+    uint64_t allocations;           /* [lock] to go */
+    atomic_bool failed;
+} FailingHost;
+
+static FailingHost *failing(HostIommu *base)
+{
+    return (FailingHost *)base;
+}
+
+/* ---- Allocations of the kernel ---- */
+
+static void fail_nth_write(int fd, uint64_t nth)
+{
+    char text[24];
+    int len = snprintf(text, sizeof(text), "%" G_GUINT64_FORMAT, nth);
+
+    g_assert_cmpint(pwrite(fd, text, len, 0), ==, len);
+}
+
+static uint64_t fail_nth_read(int fd)
+{
+    char text[24] = "";
+
+    g_assert_cmpint(pread(fd, text, sizeof(text) - 1, 0), >, 0);
+    return strtoull(text, NULL, 10);
+}
+
+static int fail_nth_begin(FailingHost *host)
+{
+    int fd;
+
+    pthread_mutex_lock(&host->lock);
+    fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+    g_assert_cmpint(fd, >=, 0);
+    if (host->allocations > 0) {
+        fail_nth_write(fd, host->allocations);
+    }
+    return fd;
+}
+
+static void fail_nth_end(FailingHost *host, int fd)
+{
+    int saved_errno = errno;
+
+    if (host->allocations > 0) {
+        host->allocations = fail_nth_read(fd);
+        fail_nth_write(fd, 0);
+        atomic_store(&host->failed, host->allocations == 0);
+    }
+    close(fd);
+    pthread_mutex_unlock(&host->lock);
+    errno = saved_errno;
+}
+
+/* ---- Around every call ---- */
+
+/* What one call has to know between its begin and its end. */
+typedef struct Call {
+    Failing failing;
+    int fd;
+} Call;
+
+static bool call_is_the_one(FailingHost *host)
+{
+    if (atomic_fetch_sub(&host->calls, 1) != 1) {
+        return false;
+    }
+    atomic_store(&host->failed, true);
+    errno = host->err;
+    return true;
+}
+
+/*
+ * @counts: the call is one that may fail
+ * Return: false if it is the call that fails; errno is set.
+ */
+static bool call_begin(FailingHost *host, bool counts, Call *call)
+{
+    call->failing = atomic_load(&host->failing);
+    if (call->failing == FAILING_CALLS && counts) {
+        return !call_is_the_one(host);
+    }
+    if (call->failing == FAILING_ALLOCATIONS) {
+        call->fd = fail_nth_begin(host);
+    }
+    return true;
+}
+
+static void call_end(FailingHost *host, const Call *call)
+{
+    if (call->failing == FAILING_ALLOCATIONS) {
+        fail_nth_end(host, call->fd);
+    }
+}
+
+static int failing_ioctl(HostIommu *base, int fd, unsigned long request,
+                         void *arg)
+{
+    FailingHost *host = failing(base);
+    Call call;
+    int ret;
+
+    if (!call_begin(host, request != IOMMU_DESTROY, &call)) {
+        return -1;
+    }
+    ret = host->inner->ops->ioctl(host->inner, fd, request, arg);
+    call_end(host, &call);
+    if (ret == 0 && request == host->request) {
+        atomic_fetch_add(&host->counted, 1);
+    }
+    return ret;
+}
+
+static ssize_t failing_read(HostIommu *base, int fd, void *buf, size_t count)
+{
+    FailingHost *host = failing(base);
+    Call call;
+    ssize_t ret;
+
+    if (!call_begin(host, true, &call)) {
+        return -1;
+    }
+    ret = host->inner->ops->read(host->inner, fd, buf, count);
+    call_end(host, &call);
+    return ret;
+}
+
+static ssize_t failing_write(HostIommu *base, int fd, const void *buf,
+                             size_t count)
+{
+    FailingHost *host = failing(base);
+    Call call;
+    ssize_t ret;
+
+    if (!call_begin(host, true, &call)) {
+        return -1;
+    }
+    ret = host->inner->ops->write(host->inner, fd, buf, count);
+    call_end(host, &call);
+    return ret;
+}
+
+static int failing_close(HostIommu *base, int fd)
+{
+    FailingHost *host = failing(base);
+    Call call;
+    int ret;
+
+    call_begin(host, false, &call);
+    ret = host->inner->ops->close(host->inner, fd);
+    call_end(host, &call);
+    return ret;
+}
+
+static void failing_free(HostIommu *base)
+{
+    FailingHost *host = failing(base);
+
+    host_iommu_free(host->inner);
+    pthread_mutex_destroy(&host->lock);
+    g_free(host);
+}
+
+static const HostIommuOps failing_ops = {
+    .ioctl = failing_ioctl,
+    .read = failing_read,
+    .write = failing_write,
+    .close = failing_close,
+    .free = failing_free,
+};
+
+HostIommu *failing_host_new(HostIommu *inner, unsigned long request)
+{
+    FailingHost *host = g_new0(FailingHost, 1);
+
+    host->base.ops = &failing_ops;
+    host->base.fd = inner->fd;
+    host->inner = inner;
+    host->request = request;
+    pthread_mutex_init(&host->lock, NULL);
+    return &host->base;
+}
+
+uint64_t failing_host_counted(HostIommu *host)
+{
+    return atomic_load(&failing(host)->counted);
+}
+
+void failing_host_fail_call(HostIommu *host, uint64_t nth, int err)
+{
+    failing(host)->err = err;
+    atomic_store(&failing(host)->failed, false);
+    atomic_store(&failing(host)->calls, nth);
+    atomic_store(&failing(host)->failing, FAILING_CALLS);
+}
+
+void failing_host_fail_allocation(HostIommu *host, uint64_t nth)
+{
+    pthread_mutex_lock(&failing(host)->lock);
+    failing(host)->allocations = nth;
+    pthread_mutex_unlock(&failing(host)->lock);
+    atomic_store(&failing(host)->failed, false);
+    atomic_store(&failing(host)->failing, FAILING_ALLOCATIONS);
+}
+
+bool failing_host_stop(HostIommu *host)
+{
+    atomic_store(&failing(host)->failing, FAILING_NOTHING);
+    return atomic_load(&failing(host)->failed);
+}
+
+static bool write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    bool written = fd >= 0 && write(fd, text, strlen(text)) > 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return written;
+}
+
+bool failing_host_can_fail_allocations(void)
+{
+    /* Those that may sleep, which are nearly all; and no stack for each. */
+    return access("/proc/thread-self/fail-nth", W_OK) == 0 &&
+           write_text(FAILSLAB "ignore-gfp-wait", "N") &&
+           write_text(FAILSLAB "verbose", "0");
+}

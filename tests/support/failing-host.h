@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * FailingHost: a HostIommu over another one, one call of which fails on demand:
+ * the Nth call, by an errno and without being made; or, on a real kernel,
+ * whichever call makes the Nth allocation of all calls, by its fault injection
+ * (fail-nth, CONFIG_FAILSLAB). It also counts the calls of one request.
+ *
+ * Threads: calls on any; armed, disarmed and asked on the test's.
+ * Locks:   while allocations are counted a lock of its own, so that calls come
+ *          one after the other; none else.
+ */
+#ifndef TESTS_SUPPORT_FAILING_HOST_H
+#define TESTS_SUPPORT_FAILING_HOST_H
+
+#include "host/host-iommu.h"
+
+#include <stdbool.h>
+
+/**
+ * failing_host_new() - a host that fails when it is told to
+ * @inner: given
+ * @request: the ioctl to count
+ */
+HostIommu *failing_host_new(HostIommu *inner, unsigned long request);
+
+/* How many of them succeeded. */
+uint64_t failing_host_counted(HostIommu *host);
+
+/**
+ * failing_host_fail_call() - from now on, the @nth call fails with @err
+ *
+ * IOMMU_DESTROY and close are not counted: no kernel refuses them for want of
+ * something.
+ */
+void failing_host_fail_call(HostIommu *host, uint64_t nth, int err);
+
+/**
+ * failing_host_fail_allocation() - from now on, the kernel's @nth fails
+ *
+ * Context: failing_host_can_fail_allocations().
+ */
+void failing_host_fail_allocation(HostIommu *host, uint64_t nth);
+
+/* No call fails any more. Return: whether one has been made to. */
+bool failing_host_stop(HostIommu *host);
+
+/**
+ * failing_host_can_fail_allocations() - set the kernel's fault injection up
+ *
+ * Return: false if this is no kernel for it, or the process may not.
+ */
+bool failing_host_can_fail_allocations(void);
+
+#endif
