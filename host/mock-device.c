@@ -14,7 +14,10 @@
 /* The driver fails every second change of this one's attachment. */
 #define FAKE_ERROR_PASID IOMMU_TEST_PASID_RESERVED
 
-/* A detach cannot fail, but the ioctl that plays it may, without memory. */
+/*
+ * A detach cannot fail, but the ioctl that plays it may, without memory: with
+ * ENOMEM, and with others that the driver makes of it.
+ */
 enum { DETACH_TRIES = 8 };
 
 MockDevice *mock_device_find(MockHost *host, uint32_t dev_id)
@@ -218,7 +221,11 @@ static void pasid_detach_locked(MockHost *host, MockDevice *device,
     };
 
     if (pasid_find_locked(device, pasid)) {
-        mock_ioctl(host, IOMMU_TEST_CMD, &cmd);
+        for (int i = 0; i < DETACH_TRIES; i++) {
+            if (mock_ioctl(host, IOMMU_TEST_CMD, &cmd) == 0) {
+                break;
+            }
+        }
         mock_groups_end_locked(host, device, pasid, ended);
         g_hash_table_remove(device->pasids, GUINT_TO_POINTER(pasid));
     }
@@ -275,12 +282,12 @@ static int rid_attach_locked(MockHost *host, MockDevice *device,
 static void rid_detach_locked(MockHost *host, MockDevice *device,
                               MockEnded *ended) REQUIRES(&device->lock)
 {
-    int ret = -ENOMEM;
+    int ret = -1;
 
     if (device->rid.hwpt_id == 0) {
         return;
     }
-    for (int i = 0; i < DETACH_TRIES && ret == -ENOMEM; i++) {
+    for (int i = 0; i < DETACH_TRIES && ret < 0; i++) {
         uint32_t pt_id = device->parking_id;
 
         ret = replace(host, device->stdev_id, &pt_id);
