@@ -195,6 +195,28 @@ static void test_other_devices(void)
     outcome_clear(&replayed);
 }
 
+/* Their sids are right, but nobody there has an event queue. */
+static void test_other_viommus(void)
+{
+    Outcome recorded = record("2000");
+    g_autofree char *object = g_strdup_printf(
+        "iommufd-replay,id=h0,file=%s,host=h0,speed=max", path);
+    const char *const words[] = {
+        "-object", object, "-device", "intel-iommu,id=vtd0", "-quiet",
+        "-device", "emulated-pci,id=e0,viommu=vtd0,iommufd=h0,sid=8",
+        "-device", "emulated-pci,id=e1,viommu=vtd0,iommufd=h0,sid=16", NULL
+    };
+    Outcome replayed = vpump_run(words);
+
+    g_assert_cmpint(recorded.status, ==, 0);
+    g_assert_cmpint(replayed.status, ==, 1);
+    g_assert_nonnull(strstr(replayed.err, " reads of its recording are left: "
+                                          "the recorded guest had other "
+                                          "vIOMMUs"));
+    outcome_clear(&recorded);
+    outcome_clear(&replayed);
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -208,6 +230,8 @@ int main(int argc, char **argv)
                     test_cut_short);
     g_test_add_func("/vpump/replay/other-devices-are-refused",
                     test_other_devices);
+    g_test_add_func("/vpump/replay/other-vIOMMUs-fail-the-run",
+                    test_other_viommus);
     ret = g_test_run();
     unlink(path);
     g_free(path);
