@@ -64,7 +64,8 @@ typedef struct HardwarePageRequest {
  * struct HardwarePageAnswer - the answer to a group
  * @code: IOMMUFD_PAGE_RESP_*
  * @automatic: by the host itself: detached, moved, or closed. Always INVALID
- * @tag: of the request that completed the group
+ * @tag: of the request that completed the group; 0 if the mock driver's test
+ *       ioctl raised it
  */
 typedef struct HardwarePageAnswer {
     uint32_t dev_id;
