@@ -70,8 +70,8 @@ static const char *hint_viommu(int err)
 static const char *hw_info_name(uint32_t type)
 {
     static const char *const names[] = {
-        "one that does not say what it is", "Intel VT-d", "Arm SMMUv3",
-        "NVIDIA CMDQV", "AMD",
+        "not told by the kernel, as AMD without CONFIG_AMD_IOMMU_IOMMUFD",
+        "Intel VT-d", "Arm SMMUv3", "NVIDIA CMDQV", "AMD",
     };
 
     return type < G_N_ELEMENTS(names) ? names[type] : "unknown";

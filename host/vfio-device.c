@@ -37,11 +37,11 @@ static const char *bind_hint(int err)
 {
     switch (err) {
     case EBUSY:
-        return " (another process has this device, or one of its group, or "
-               "has /dev/vfio/GROUP open: end that first)";
+        return " (another process has one of its group, or /dev/vfio/GROUP "
+               "open: end that first)";
     case EINVAL:
-        return " (it is bound already, or its IOMMU cannot keep DMA coherent "
-               "with the caches)";
+        return " (another process has it bound: end that first; or its IOMMU "
+               "cannot keep DMA coherent with the caches)";
     case EPERM:
         return " (interrupts of the device are not isolated: enable interrupt "
                "remapping, or load iommufd with allow_unsafe_interrupts=1)";

@@ -261,13 +261,14 @@ static bool check_mock_sid(const Config *config, const EndpointEntry *endpoint,
     return true;
 }
 
-/* What devices behind a VT-d do is to ask for pages. */
+/* What devices behind a VT-d do is to ask for pages, unless they are real. */
 static bool check_page_requests(const Config *config,
                                 const EndpointEntry *endpoint, GError **error)
 {
     const ViommuEntry *viommu = config_viommu_of(config, endpoint);
 
     if (viommu->base.type == &config_type_intel_iommu &&
+        endpoint->base.type != &config_type_vfio_pci &&
         !((const VtdEntry *)viommu)->properties.svm) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
                     "%s: Property '%s.viommu' doesn't take value '%s'\n"
@@ -323,13 +324,29 @@ static bool complete_endpoint(Config *config, EndpointEntry *endpoint,
     return complete_sid(config, endpoint, error);
 }
 
+static bool has_real_device(const Config *config, const char *viommu)
+{
+    const GPtrArray *devices = config->lists[CONFIG_DEVICES];
+
+    for (unsigned i = 0; i < devices->len; i++) {
+        const EndpointEntry *device = behind(devices->pdata[i], viommu);
+
+        if (device && device->base.type == &config_type_vfio_pci) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* It runs, but has nothing to do. */
 static void warn_if_useless(Config *config, const ViommuEntry *viommu)
 {
     if (viommu->base.type == &config_type_intel_iommu &&
-        !((const VtdEntry *)viommu)->properties.svm) {
+        !((const VtdEntry *)viommu)->properties.svm &&
+        !has_real_device(config, viommu->base.id)) {
         g_ptr_array_add(config->warnings,
-                        g_strdup_printf("%s: no device can be behind it\n"
+                        g_strdup_printf("%s: no device but a vfio-pci can be "
+                                        "behind it\n"
                                         "devices behind an intel-iommu ask for "
                                         "pages, which needs svm=on",
                                         viommu->base.origin));

@@ -35,6 +35,12 @@
         .default_text = "one of its own, <id>-iothread",                      \
     }
 
+/* A number of our own descriptors, as text. */
+#define CONFIG_FD_ACCEPTS "the number of a file descriptor"
+
+/* Is @text one? Else @error is set, naming the property @name. */
+bool config_check_fd(const char *name, const char *text, GError **error);
+
 /* Of every device behind one. */
 #define CONFIG_SID_PROPERTY                                                   \
     {                                                                         \

@@ -10,8 +10,6 @@
 #include <limits.h>
 #include <string.h>
 
-#define IOMMUFD_FD_ACCEPTS "the number of a file descriptor"
-
 /* QOM's type int is signed; none of ours is negative. */
 #define INT64_ACCEPTS "a number from 0 to 9223372036854775807"
 
@@ -56,7 +54,7 @@ static const Property iommufd_properties[] = {
     {
         .name = "fd", .kind = PROPERTY_STRING,
         .offset = offsetof(IommufdEntry, fd),
-        .accepts = IOMMUFD_FD_ACCEPTS, .type_name = "string",
+        .accepts = CONFIG_FD_ACCEPTS, .type_name = "string",
         .description = "number of an open iommufd, inherited; it stays open",
     },
     CONFIG_ID_PROPERTY,
@@ -69,10 +67,22 @@ static const Property iommufd_properties[] = {
     },
 };
 
+bool config_check_fd(const char *name, const char *text, GError **error)
+{
+    int64_t fd;
+
+    if (property_parse_number(text, &fd) < 0 || fd < 0 || fd > INT_MAX) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "Property '%s' doesn't take value '%s'\n"
+                    "fd takes " CONFIG_FD_ACCEPTS, name, text);
+        return false;
+    }
+    return true;
+}
+
 static bool iommufd_check(const ConfigEntry *entry, GError **error)
 {
     const IommufdEntry *iommufd = (const IommufdEntry *)entry;
-    int64_t fd;
 
     if (!iommufd->fd) {
         return true;
@@ -84,14 +94,7 @@ static bool iommufd_check(const ConfigEntry *entry, GError **error)
                             "out");
         return false;
     }
-    if (property_parse_number(iommufd->fd, &fd) < 0 || fd < 0 ||
-        fd > INT_MAX) {
-        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                    "Property 'iommufd.fd' doesn't take value '%s'\n"
-                    "fd takes " IOMMUFD_FD_ACCEPTS, iommufd->fd);
-        return false;
-    }
-    return true;
+    return config_check_fd("iommufd.fd", iommufd->fd, error);
 }
 
 /* The emulated host has nothing to be set. */
@@ -201,5 +204,6 @@ const ConfigType *const config_types[] = {
     &config_type_intel_iommu,
     &config_type_iommufd_mock,
     &config_type_sva_device,
+    &config_type_vfio_pci,
     NULL,
 };

@@ -100,6 +100,7 @@ const ConfigEntry *config_find_type(const Config *config,
 static const ConfigType *const host_devices[] = {
     &config_type_emulated_pci,
     &config_type_iommufd_mock,
+    &config_type_vfio_pci,
 };
 
 const char *config_iommufd_of(const ConfigEntry *entry)

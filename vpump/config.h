@@ -81,6 +81,7 @@ typedef struct ConfigEntry ConfigEntry;
  * @entry_size: of the structure that begins with a ConfigEntry
  * @properties: @property_count rows, by name
  * @init: fill the defaults in; may be NULL
+ * @notes: what else help says of it, lines; NULL for nothing
  * @check: do its properties go together? Before any link is looked at; may be
  *         NULL. @error does not name the option: the caller does
  */
@@ -93,6 +94,7 @@ typedef struct ConfigType {
     size_t entry_size;
     const Property *properties;
     size_t property_count;
+    const char *notes;
     void (*init)(ConfigEntry *entry);
     bool (*check)(const ConfigEntry *entry, GError **error);
 } ConfigType;
@@ -186,6 +188,19 @@ typedef struct PciEntry {
 } PciEntry;
 
 /**
+ * struct VfioPciEntry - a vfio-pci: one of the three
+ * @host: its PCI address, or NULL
+ * @sysfsdev: its folder in sysfs, or NULL
+ * @fd: number of its open character device, as text, or NULL
+ */
+typedef struct VfioPciEntry {
+    PciEntry pci;
+    char *host;
+    char *sysfsdev;
+    char *fd;
+} VfioPciEntry;
+
+/**
  * struct SvaEntry - an sva-device
  * @pasids: address spaces that it works in
  * @credits: pages that it may have asked for at a time
@@ -207,6 +222,7 @@ extern const ConfigType config_type_intel_iommu;
 extern const ConfigType config_type_emulated_pci;
 extern const ConfigType config_type_iommufd_mock;
 extern const ConfigType config_type_sva_device;
+extern const ConfigType config_type_vfio_pci;
 
 /* Every type, those of one list together and by name; NULL ends. */
 extern const ConfigType *const config_types[];

@@ -77,6 +77,7 @@ typedef struct MachineHostType {
  * @type, @viommu_type: what makes it, and what it sits behind
  * @has_host: it begins with a MachinePci
  * @replay: of a host that plays a recording
+ * @real: it is hardware: it has no load, and nobody counts what it does
  * @part_size: of the structure that begins with a MachineDevice
  * @make: and plug into its vIOMMU. Return: false and @error set; @free comes
  * @free: the reverse, from whatever step it came to
@@ -94,6 +95,7 @@ typedef struct MachineKind {
     const ConfigType *viommu_type;
     bool has_host;
     bool replay;
+    bool real;
     size_t part_size;
     bool (*make)(Machine *machine, MachineDevice *device, GError **error);
     void (*free)(MachineDevice *device);
@@ -177,6 +179,8 @@ extern const MachineKind machine_kind_mock_pages;
 extern const MachineKind machine_kind_replay_events;
 extern const MachineKind machine_kind_replay_pages;
 extern const MachineKind machine_kind_sva;
+extern const MachineKind machine_kind_vfio_events;
+extern const MachineKind machine_kind_vfio_pages;
 
 /* The host that @entry asks for. Return: NULL and @error set on failure. */
 HostIommu *machine_host_open(const Config *config, const ConfigEntry *entry,

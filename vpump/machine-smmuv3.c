@@ -28,6 +28,13 @@ static Viommu *smmuv3_make(const ViommuConfig *config, const ViommuEntry *entry,
     return smmuv3_new(config, &((const Smmuv3Entry *)entry)->properties, error);
 }
 
+/* All of a vIOMMU's are, or none is: they are of one host. */
+static bool devices_are_real(const MachineViommu *part)
+{
+    return part->devices->len > 0 &&
+           ((const MachineDevice *)part->devices->pdata[0])->kind->real;
+}
+
 static bool smmuv3_start_guest(MachineViommu *part, GError **error)
 {
     MachineSmmuv3 *self = (MachineSmmuv3 *)part;
@@ -36,6 +43,7 @@ static bool smmuv3_start_guest(MachineViommu *part, GError **error)
     GuestSmmuv3Config config = {
         .viommu = part->viommu, .ram = part->ram, .irq = part->irq,
         .sids = sids, .sid_count = part->devices->len,
+        .records.foreign = devices_are_real(part),
     };
 
     for (unsigned i = 0; i < part->devices->len; i++) {
@@ -58,7 +66,7 @@ static bool smmuv3_start_load(MachineViommu *part, GError **error)
         g_new(WorkloadDevice, part->devices->len);
 
     G_STATIC_ASSERT(CONFIG_LOAD_MAX == WORKLOAD_RATE_MAX);
-    if (host && host->replay) {
+    if ((host && host->replay) || devices_are_real(part)) {
         return true;
     }
     for (unsigned i = 0; i < part->devices->len; i++) {

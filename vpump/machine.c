@@ -25,6 +25,8 @@ static const MachineKind *const kinds[] = {
     &machine_kind_replay_events,
     &machine_kind_replay_pages,
     &machine_kind_sva,
+    &machine_kind_vfio_events,
+    &machine_kind_vfio_pages,
 };
 
 static void iothread_free(void *opaque)

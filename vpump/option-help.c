@@ -20,7 +20,7 @@ static const char program_help[] =
 "                  iommufd-replay\n"
 "  -device DRIVER,id=ID[,PROPERTY=VALUE]...\n"
 "                  add a device: arm-smmuv3, intel-iommu, or behind one of\n"
-"                  them emulated-pci, iommufd-mock, sva-device\n"
+"                  them emulated-pci, iommufd-mock, sva-device, vfio-pci\n"
 "  -object help, -object TYPE,help, -device help, -device DRIVER,help\n"
 "                  list types, or the properties of one\n"
 "  -name NAME[,process=NAME][,debug-threads=on|off]\n"
@@ -129,6 +129,9 @@ char *option_help_type(const ConfigType *type)
     g_string_append_printf(text, "%s options:\n", type->name);
     for (size_t i = 0; i < type->property_count; i++) {
         append_property(text, &type->properties[i]);
+    }
+    if (type->notes) {
+        g_string_append_printf(text, "\n%s", type->notes);
     }
     return g_string_free(text, FALSE);
 }

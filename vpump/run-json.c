@@ -18,6 +18,18 @@ static void add_int(JsonBuilder *builder, const char *name, uint64_t value)
     json_builder_add_int_value(builder, value);
 }
 
+/* null: nobody has counted. */
+static void add_known_int(JsonBuilder *builder, const char *name, bool known,
+                          uint64_t value)
+{
+    json_builder_set_member_name(builder, name);
+    if (known) {
+        json_builder_add_int_value(builder, value);
+    } else {
+        json_builder_add_null_value(builder);
+    }
+}
+
 static void add_string(JsonBuilder *builder, const char *name,
                        const char *value)
 {
@@ -49,7 +61,8 @@ static void add_events(JsonBuilder *builder, const RunSample *sample)
 {
     json_builder_set_member_name(builder, "events");
     json_builder_begin_object(builder);
-    add_int(builder, "generated", sample->generated);
+    add_known_int(builder, "generated", !sample->uncounted,
+                  sample->generated);
     add_int(builder, "delivered", sample->pump.delivered);
     add_int(builder, "discarded", sample->pump.discarded);
     add_int(builder, "lost", sample->pump.lost);
@@ -66,18 +79,21 @@ static void add_events(JsonBuilder *builder, const RunSample *sample)
 }
 
 /* Raised is answered + invalid + retried + open. */
-static void add_pages(JsonBuilder *builder, const RunPages *pages,
+static void add_pages(JsonBuilder *builder, const RunSample *sample,
                       const HistogramSnapshot *roundtrip)
 {
+    const RunPages *pages = &sample->pages;
+
     json_builder_set_member_name(builder, "page_requests");
     json_builder_begin_object(builder);
-    add_int(builder, "raised", pages->raised);
+    add_known_int(builder, "raised", !sample->uncounted, pages->raised);
     add_int(builder, "answered", pages->pump.answered);
     add_int(builder, "invalid", pages->pump.invalid);
     add_int(builder, "retried", pages->pump.retried);
     add_int(builder, "open", pages->pump.open);
     add_int(builder, "stray", pages->pump.stray);
-    add_int(builder, "responded", pages->responded);
+    add_known_int(builder, "responded", !sample->uncounted,
+                  pages->responded);
     add_int(builder, "failed", pages->failed);
     add_int(builder, "unexpected", pages->unexpected);
     add_int(builder, "refused", pages->refused);
@@ -136,7 +152,7 @@ static void add_result(JsonBuilder *builder, const RunResult *result)
     add_string(builder, "iothread", result->iothread);
     add_events(builder, &result->sample);
     add_latency(builder, "latency_ns", &result->latencies->event);
-    add_pages(builder, &result->sample.pages, &result->latencies->roundtrip);
+    add_pages(builder, &result->sample, &result->latencies->roundtrip);
     add_operations(builder, &result->sample.operations);
     add_devices(builder, result);
     json_builder_end_object(builder);

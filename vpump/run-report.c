@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Numbers are cut to three digits and a unit, so that columns hold whatever
- * comes; the JSON report has them in full. What a vIOMMU does not do is "-".
+ * comes; the JSON report has them in full. What a vIOMMU does not do,
+ * or nobody has counted, is "-".
  */
 #include "run-report.h"
 
@@ -152,9 +153,11 @@ static void append_events_row(GString *text, int id_width,
     const RunSample *sample = &result->sample;
 
     g_string_append_printf(
-        text, "%-*s %12" PRIu64 " %12" PRIu64 " %10" PRIu64 " %10" PRIu64
+        text, "%-*s %12s %12" PRIu64 " %10" PRIu64 " %10" PRIu64
         " %10" PRIu64 " %10" PRIu64 " %9" PRIu64,
-        id_width, result->id, sample->generated, sample->pump.delivered,
+        id_width, result->id,
+        format_count(!sample->uncounted, sample->generated).text,
+        sample->pump.delivered,
         sample->pump.discarded, sample->pump.lost, sample->pump.reads,
         sample->pump.interrupts, sample->pump.overflows);
     append_quantiles(text, &result->latencies->event);
@@ -177,9 +180,11 @@ static void append_pages_row(GString *text, int id_width,
     const RunPages *pages = &sample->pages;
 
     g_string_append_printf(
-        text, "%-*s %12" PRIu64 " %12" PRIu64 " %10" PRIu64 " %10" PRIu64
+        text, "%-*s %12s %12" PRIu64 " %10" PRIu64 " %10" PRIu64
         " %10s %10" PRIu64 " %10" PRIu64 " %9" PRIu64,
-        id_width, result->id, pages->raised, pages->pump.answered,
+        id_width, result->id,
+        format_count(!sample->uncounted, pages->raised).text,
+        pages->pump.answered,
         pages->pump.invalid, pages->pump.retried,
         format_count(sample->kinds & RUN_OPERATIONS,
                      sample->operations.verified).text,

@@ -76,6 +76,8 @@ typedef struct RunOperations {
 /**
  * struct RunSample - one vIOMMU at one time
  * @kinds: of enum RunKind; the rest is 0 where it does not apply
+ * @uncounted: its devices are real: nobody knows what they have generated,
+ *             raised or heard but by the queues. Both ends of those balance
  * @generated: events that its devices reported and the host took or lost
  * @refused: events that the host did not take at all; 0 in a good run
  * @seen: intact records that the guest's driver has read
@@ -88,6 +90,7 @@ typedef struct RunOperations {
  */
 typedef struct RunSample {
     unsigned kinds;
+    bool uncounted;
     uint64_t generated;
     uint64_t refused;
     uint64_t seen;

@@ -20,7 +20,7 @@
     "\naccepted: iommufd, iommufd-emulated, iommufd-replay, iothread"
 #define DEVICE_HINT \
     "\naccepted: arm-smmuv3, emulated-pci, intel-iommu, iommufd-mock, "  \
-    "sva-device"
+    "sva-device, vfio-pci"
 #define V "intel-iommu,id=v0"
 #define VTD_HINT                                                         \
     "\naccepted: aw-bits, caching-mode, device-iotlb, fs1gp, fsts, id, " \
@@ -338,6 +338,38 @@ static const struct {
       "-device iommufd-mock,id=d1,viommu=s0,iommufd=k0: Property "
       "'iommufd-mock.iommufd' doesn't take value 'k0'\n"
       "'d0' behind the same arm-smmuv3 has 'h0'" },
+    /* vfio-pci */
+    { { { KERNEL, "-device", S, "-device", "vfio-pci,id=d0,viommu=s0,"
+                                           "iommufd=k0" } },
+      "-device vfio-pci,id=d0,viommu=s0,iommufd=k0: 'fd', 'host' or 'sysfsdev' "
+      "is missing\ngive one of them, as host=0000:3b:00.0" },
+    { { { KERNEL, "-device", S, "-device", "vfio-pci,id=d0,viommu=s0,"
+                                           "iommufd=k0,host=3b:0.0,fd=3" } },
+      "-device vfio-pci,id=d0,viommu=s0,iommufd=k0,host=3b:0.0,fd=3: 'fd', "
+      "'host' and 'sysfsdev' exclude each other\n"
+      "give one of them, as host=0000:3b:00.0" },
+    { { { KERNEL, "-device", S, "-device", "vfio-pci,id=d0,viommu=s0,"
+                                           "iommufd=k0,host=eth0" } },
+      "-device vfio-pci,id=d0,viommu=s0,iommufd=k0,host=eth0: Property "
+      "'vfio-pci.host' doesn't take value 'eth0'\n"
+      "host takes [DOMAIN:]BUS:DEVICE.FUNCTION, as 0000:3b:00.0" },
+    { { { KERNEL, "-device", S, "-device", "vfio-pci,id=d0,viommu=s0,"
+                                           "iommufd=k0,fd=x" } },
+      "-device vfio-pci,id=d0,viommu=s0,iommufd=k0,fd=x: Property "
+      "'vfio-pci.fd' doesn't take value 'x'\n"
+      "fd takes the number of a file descriptor" },
+    { { { HOST, "-device", S, "-device", "vfio-pci,id=d0,viommu=s0,iommufd=h0,"
+                                         "host=3b:0.0" } },
+      "-device vfio-pci,id=d0,viommu=s0,iommufd=h0,host=3b:0.0: Invalid "
+      "parameter type for 'iommufd', expected: iommufd\n"
+      "'h0' is an iommufd-emulated" },
+    { { { KERNEL, "-device", S, "-device",
+          "iommufd-mock,id=d0,viommu=s0,iommufd=k0",
+          "-device", "vfio-pci,id=d1,viommu=s0,iommufd=k0,host=3b:0.0" } },
+      "-device vfio-pci,id=d1,viommu=s0,iommufd=k0,host=3b:0.0: Property "
+      "'vfio-pci.iommufd' doesn't take value 'k0'\n"
+      "'d0' of the same host is an iommufd-mock: give this one a host of its "
+      "own" },
     /* sva-device */
     { { { "-device", "sva-device,id=a" } },
       "-device sva-device,id=a: Parameter 'viommu' is missing\n"

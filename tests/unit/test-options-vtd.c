@@ -76,9 +76,22 @@ static void test_without_svm_it_is_useless(void)
 
     g_assert_cmpuint(config->warnings->len, ==, 1);
     g_assert_cmpstr(config->warnings->pdata[0], ==,
-                    "-device " V ",svm=off: no device can be behind it\n"
+                    "-device " V ",svm=off: no device but a vfio-pci can be "
+                    "behind it\n"
                     "devices behind an intel-iommu ask for pages, which needs "
                     "svm=on");
+}
+
+/* It may do without page requests. */
+static void test_without_svm_for_a_real_device(void)
+{
+    Words words = { {
+        "-object", "iommufd,id=k", "-device", V ",svm=off",
+        "-device", "vfio-pci,id=d0,viommu=v0,iommufd=k,host=3b:0.0",
+    } };
+    g_autoptr(Config) config = words_parse_good(&words);
+
+    g_assert_cmpuint(config->warnings->len, ==, 0);
 }
 
 /* Whichever comes last on the command line. */
@@ -170,6 +183,8 @@ int main(int argc, char **argv)
     g_test_add_func("/options-vtd/properties", test_properties);
     g_test_add_func("/options-vtd/without-svm-it-is-useless",
                     test_without_svm_it_is_useless);
+    g_test_add_func("/options/vtd/without-svm/for-a-real-device",
+                    test_without_svm_for_a_real_device);
     g_test_add_func("/options-vtd/newer-name-wins-with-a-warning",
                     test_newer_name_wins_with_a_warning);
     g_test_add_func("/options-vtd/sva-device", test_sva_device);

@@ -293,6 +293,38 @@ static void test_iommufd_mock(void)
     }
 }
 
+static void test_vfio_pci(void)
+{
+    static const struct {
+        const char *device;
+        const char *host;
+        const char *sysfsdev;
+        const char *fd;
+    } cases[] = {
+        { "vfio-pci,id=d0,viommu=s0,iommufd=k,host=3B:00.0", "3B:00.0", NULL,
+          NULL },
+        { "vfio-pci,id=d0,viommu=s0,iommufd=k,sysfsdev=/sys/x", NULL, "/sys/x",
+          NULL },
+        { "vfio-pci,id=d0,viommu=s0,iommufd=k,fd=7", NULL, NULL, "7" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        Words words = { {
+            "-object", "iommufd,id=k", "-device", "arm-smmuv3,id=s0",
+            "-device", cases[i].device,
+        } };
+        g_autoptr(Config) config = words_parse_good(&words);
+        const VfioPciEntry *vfio = (const VfioPciEntry *)config_find(
+            config, CONFIG_DEVICES, "d0");
+
+        g_assert_cmpstr(vfio->host, ==, cases[i].host);
+        g_assert_cmpstr(vfio->sysfsdev, ==, cases[i].sysfsdev);
+        g_assert_cmpstr(vfio->fd, ==, cases[i].fd);
+        g_assert_cmpstr(config_iommufd_of(&vfio->pci.endpoint.base), ==, "k");
+        g_assert_cmpint(vfio->pci.endpoint.sid, ==, 8);
+    }
+}
+
 /* A host that was asked for is used, and its name may be in the way. */
 static void test_default_machine_finds_its_host(void)
 {
@@ -513,6 +545,7 @@ int main(int argc, char **argv)
     g_test_add_func("/options/settings", test_settings);
     g_test_add_func("/options/iommufd", test_iommufd);
     g_test_add_func("/options/iommufd-mock", test_iommufd_mock);
+    g_test_add_func("/options/vfio-pci", test_vfio_pci);
     g_test_add_func("/options/default-machine", test_default_machine);
     g_test_add_func("/options/default-machine-finds-its-host",
                     test_default_machine_finds_its_host);

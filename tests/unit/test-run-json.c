@@ -236,6 +236,24 @@ static void test_devices(Fixture *f, gconstpointer unused)
     g_assert_cmpuint(json_array_get_length(devices), ==, 1);
 }
 
+/* Of real devices nobody knows what they have done. */
+static void test_uncounted(void)
+{
+    g_autofree RunLatencies *latencies = g_new0(RunLatencies, 1);
+    const RunResult result = {
+        "s0", "arm-smmuv3", "io0",
+        { .kinds = RUN_EVENTS, .uncounted = true, .pump.delivered = 900 },
+        latencies, NULL, 0,
+    };
+    g_autoptr(GPtrArray) problems = g_ptr_array_new();
+    g_autofree char *text = run_report_json("1", 1, problems, &result, 1);
+
+    g_assert_nonnull(strstr(text, "\"generated\" : null,"));
+    g_assert_nonnull(strstr(text, "\"delivered\" : 900,"));
+    g_assert_nonnull(strstr(text, "\"raised\" : null,"));
+    g_assert_nonnull(strstr(text, "\"responded\" : null,"));
+}
+
 #define ADD(path, test) \
     g_test_add("/run-json/" path, Fixture, NULL, setup, test, teardown)
 
@@ -243,6 +261,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("root", test_root);
+    g_test_add_func("/run-json/uncounted-is-null", test_uncounted);
     ADD("viommus-have-the-same-members", test_viommus_have_the_same_members);
     ADD("events", test_events);
     ADD("page-requests", test_page_requests);

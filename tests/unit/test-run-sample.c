@@ -171,6 +171,32 @@ static void test_open_group_is_pending(void)
     g_assert_cmpstr(explanation, ==, "1 groups open");
 }
 
+/* Of real devices only what the queues say is known, and has to balance. */
+static void test_uncounted(void)
+{
+    static const Case cases[] = {
+        { offsetof(RunSample, pump.delivered), 1, false,
+          "901 records delivered, but 900 read by the guest (difference +1)" },
+        { offsetof(RunSample, pages.pump.raised), 1, true,
+          "1 groups taken in, but 0 answered, invalid, retried or open "
+          "(difference +1)" },
+        { offsetof(RunSample, pages.guest_answered), 1, true,
+          "0 answers of the guest's counted by the vIOMMU, but 1 by the guest "
+          "(difference -1)" },
+    };
+    RunSample sample = good_sample();
+
+    sample.uncounted = true;
+    sample.generated = 0;
+    g_assert_cmpuint(run_sample_pending(&sample), ==, 0);
+    g_assert_null(run_sample_explain(&sample));
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        check(sample, &cases[i]);
+    }
+    sample.pages.pump.open = sample.pages.pump.raised = 2;
+    g_assert_cmpuint(run_sample_pending(&sample), ==, 2);
+}
+
 /* A group that an operation waits for: once, though three sums lack it. */
 static void test_pending_counts_once(void)
 {
@@ -260,6 +286,7 @@ int main(int argc, char **argv)
                     test_open_group_is_pending);
     g_test_add_func("/run-sample/pending-counts-once",
                     test_pending_counts_once);
+    g_test_add_func("/run-sample/uncounted", test_uncounted);
     g_test_add_func("/run-sample/stop-is-judged", test_stop_is_judged);
     g_test_add_func("/run-sample/bad-operation-settles-unbalanced",
                     test_bad_operation_settles_unbalanced);

@@ -158,8 +158,8 @@ static void test_no_more_than_the_guest_sees(void)
 static void test_another_iommu(void)
 {
     static const char *const names[] = {
-        "one that does not say what it is", "Intel VT-d", NULL, "NVIDIA CMDQV",
-        "AMD", "unknown",
+        "not told by the kernel, as AMD without CONFIG_AMD_IOMMU_IOMMUFD",
+        "Intel VT-d", NULL, "NVIDIA CMDQV", "AMD", "unknown",
     };
     VfioDevice *device;
 

@@ -32,7 +32,7 @@ static const Refusal smmuv3_refusals[] = {
     { "bind-busy", VFIO_DEVICE_BIND_IOMMUFD, 1, EBUSY, "cannot bind fd",
       "end that first" },
     { "bind-not-coherent", VFIO_DEVICE_BIND_IOMMUFD, 1, EINVAL,
-      "cannot bind fd", "bound already, or its IOMMU cannot keep DMA coherent" },
+      "cannot bind fd", "another process has it bound: end that first" },
     { "bind-interrupts", VFIO_DEVICE_BIND_IOMMUFD, 1, EPERM, "cannot bind fd",
       "allow_unsafe_interrupts=1" },
     { "bind-no-iommu", VFIO_DEVICE_BIND_IOMMUFD, 1, ENODEV, "cannot bind fd",

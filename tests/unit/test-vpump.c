@@ -41,7 +41,7 @@ static void test_errors_go_to_stderr(void)
         { { "-device", "foo" },
           "vpump: -device foo: 'foo' is not a valid device model name\n"
           "accepted: arm-smmuv3, emulated-pci, intel-iommu, iommufd-mock, "
-          "sva-device\n" },
+          "sva-device, vfio-pci\n" },
         { { "-duration" },
           "vpump: -duration: requires an argument: SECONDS, 0 until "
           "interrupted\n" },
