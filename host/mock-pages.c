@@ -159,8 +159,9 @@ static bool reserve_cookie(MockHost *host, MockFaults *faults, uint32_t open)
 }
 
 /*
- * The attachment that the kernel would choose, or NULL: the mock driver is one
- * whose guest may have the PASID table.
+ * The attachment that the kernel would choose, or NULL. The mock driver is one
+ * whose guest may have the PASID table, so that a PASID which is not attached
+ * goes by the device's own nested HWPT. SMMUv3's is too; VT-d's is not.
  */
 static const MockAttachment *route_locked(const MockDevice *device,
                                           uint32_t pasid, uint32_t *via)
@@ -173,7 +174,9 @@ static const MockAttachment *route_locked(const MockDevice *device,
         attachment = g_hash_table_lookup(device->pasids,
                                          GUINT_TO_POINTER(pasid));
     }
-    if (!attachment && (pasid == 0 || device->rid.nested)) {
+    if (!attachment &&
+        (pasid == 0 ||
+         (device->rid.nested && device->iommu == HARDWARE_SMMUV3))) {
         *via = 0;
         attachment = &device->rid;
     }

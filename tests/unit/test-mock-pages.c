@@ -248,6 +248,8 @@ static void test_refused(void)
     g_assert_true(vfio_device_attach_pasid(p.rig.vfio, 9, p.rig.parent_id,
                                            NULL));
     g_assert_cmpint(request_of(&p, 9, 2), ==, HARDWARE_REFUSED);
+    /* No VT-d device's PASID goes by the HWPT of the device itself. */
+    g_assert_cmpint(request_of(&p, 8, 2), ==, HARDWARE_REFUSED);
     expect_stats(&p, 1, 0, 0);
     vfio_device_detach_pasid(p.rig.vfio, 9);
     mock_rig_down(&p.rig);
