@@ -37,7 +37,6 @@ typedef struct Sweep {
 } Sweep;
 
 static char *host_name;
-static unsigned threads;        /* while nothing is tried */
 
 /* ---- The world ---- */
 
@@ -213,7 +212,7 @@ static void test_sweep(gconstpointer opaque)
     for (nth = 1; try_nth(sweep, nth, &refused); nth++) {
         rcu_defer_drain();
         g_assert_cmpuint(proc_self_fds(), ==, fds);
-        proc_self_wait_threads(threads);
+        proc_self_wait_threads(proc_self_lasting_threads());
         g_assert_cmpuint(nth, <, MOST_TRIES);
     }
     g_assert_cmpuint(nth, >, 1);
@@ -277,7 +276,6 @@ int main(int argc, char **argv)
     parse_options(&argc, &argv);
     g_test_init(&argc, &argv, NULL);
     rcu_register_thread();
-    threads = proc_self_threads() + 1;      /* liburcu's */
     add_sweeps(fail_steps_smmuv3);
     add_sweeps(fail_steps_vtd);
     ret = g_test_run();

@@ -444,7 +444,7 @@ static bool goes_on(unsigned done)
 static void test_lifecycle(void)
 {
     unsigned done = 0;
-    const unsigned threads = proc_self_threads() + 1;   /* liburcu's */
+    const unsigned threads = proc_self_lasting_threads();
     unsigned fds;
 
     /* Some things are made once and stay: liburcu's thread, for one. */

@@ -181,7 +181,7 @@ static void test_all_at_once(void)
 {
     gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
     g_autoptr(GRand) seeds = g_rand_new_with_seed(seed);
-    const unsigned threads = proc_self_threads() + 1;   /* liburcu's */
+    const unsigned threads = proc_self_lasting_threads();
     unsigned fds = 0;
 
     do {

@@ -18,6 +18,12 @@ unsigned proc_self_fds(void);
 /* Threads. One that was joined may be listed for a moment longer. */
 unsigned proc_self_threads(void);
 
+/*
+ * Threads that stay when all others have ended: the main one, liburcu's once
+ * something was deferred, and ThreadSanitizer's.
+ */
+unsigned proc_self_lasting_threads(void);
+
 /**
  * proc_self_wait_threads() - wait until there are @count threads
  *
