@@ -373,15 +373,34 @@ static void recorder_free(Recorder *recorder)
     g_free(recorder);
 }
 
+/* Non-blocking for the sake of a FIFO, and only until it is open. */
+static int open_file(const char *path, GError **error)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY |
+                        O_NONBLOCK, 0666);
+
+    if (fd < 0 && errno == ENXIO) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "cannot write to '%s': nobody reads it\n"
+                    "a FIFO needs a reader before the recording", path);
+        return -1;
+    }
+    if (fd < 0) {
+        error_set_errno(error, errno, "cannot write to '%s'", path);
+        return -1;
+    }
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    return fd;
+}
+
 Recorder *recorder_new(const char *path, size_t buffer_bytes, GError **error)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = open_file(path, error);
     Recorder *recorder;
     int err;
 
     g_assert(buffer_bytes > 0 && (buffer_bytes & (buffer_bytes - 1)) == 0);
     if (fd < 0) {
-        error_set_errno(error, errno, "cannot write to '%s'", path);
         return NULL;
     }
     recorder = g_new0(Recorder, 1);

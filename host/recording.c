@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <zlib.h>
 
 /* One record, in host byte order. */
@@ -384,14 +385,24 @@ static bool read_all(Reader *reader, GError **error)
     return true;
 }
 
+/* O_NONBLOCK: a FIFO that nobody writes to must not hold us up. */
 static GMappedFile *map_file(const char *path, GError **error)
 {
-    g_auto(AutoFd) fd = open(path, O_RDONLY | O_CLOEXEC);
+    g_auto(AutoFd) fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK |
+                                   O_NOCTTY);
     g_autoptr(GError) reason = NULL;
     GMappedFile *file;
+    struct stat st;
 
-    if (fd < 0) {
+    if (fd < 0 || fstat(fd, &st) < 0) {
         error_set_errno(error, errno, "cannot read recording '%s'", path);
+        return NULL;
+    }
+    if (!S_ISREG(st.st_mode)) {
+        g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                    "'%s' is no file that a recording can be played from\n"
+                    "it is mapped: put what a pipe gives into a file first",
+                    path);
         return NULL;
     }
     file = g_mapped_file_new_from_fd(fd, FALSE, &reason);

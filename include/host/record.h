@@ -26,7 +26,8 @@ typedef struct Recorder Recorder;
  * recorder_new() - create @path, or overwrite it, and begin
  * @buffer_bytes: a power of two, RECORDER_BUFFER_BYTES but for tests
  *
- * Return: the recorder, or NULL and @error set, naming @path.
+ * Return: the recorder, or NULL and @error set, naming @path. A FIFO that nobody
+ * reads is an error.
  */
 Recorder *recorder_new(const char *path, size_t buffer_bytes, GError **error);
 

@@ -174,6 +174,22 @@ static void test_no_file(void)
     recording_file_free(path);
 }
 
+/* Not even SIGTERM would end it then. */
+static void test_fifo_without_reader(void)
+{
+    char *path = recording_file_new();
+    g_autofree char *expected = g_strdup_printf(
+        "cannot write to '%s': nobody reads it\n"
+        "a FIFO needs a reader before the recording", path);
+    GError *error = NULL;
+
+    g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+    g_assert_null(recorder_new(path, SMALL_BUFFER, &error));
+    g_assert_cmpstr(error->message, ==, expected);
+    g_error_free(error);
+    recording_file_free(path);
+}
+
 /* Calls go through, with what they return and their errnos. */
 static void test_transparent(void)
 {
@@ -228,6 +244,8 @@ int main(int argc, char **argv)
                     test_failing_file);
     g_test_add_func("/record/file/that-cannot-be-written-is-named",
                     test_no_file);
+    g_test_add_func("/record/file/fifo-without-reader-is-not-waited-for",
+                    test_fifo_without_reader);
     g_test_add_func("/record/host/does-what-the-inner-one-does",
                     test_transparent);
     g_test_add_func("/record/host/read-allocates-nothing", test_no_allocation);

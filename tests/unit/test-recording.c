@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -335,6 +336,23 @@ static void test_messages(void)
     g_assert_false(replay_host_new(path, "events", REPLAY_MAX, NULL));
 }
 
+/* A FIFO would keep us waiting, a folder cannot be mapped. */
+static void test_no_file(void)
+{
+    static const char refusal[] =
+        "'%s' is no file that a recording can be played from\n"
+        "it is mapped: put what a pipe gives into a file first";
+
+    unlink(path);
+    g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+    assert_refused(refusal);
+    unlink(path);
+    g_assert_cmpint(mkdir(path, 0700), ==, 0);
+    assert_refused(refusal);
+    rmdir(path);
+    assert_refused("cannot read recording '%s': No such file or directory");
+}
+
 static void test_shortened(void)
 {
     GError *error = NULL;
@@ -388,6 +406,7 @@ int main(int argc, char **argv)
     add("nonsense/does-no-harm", test_nonsense);
     add("hosts/are-chosen-by-name", test_hosts);
     add("refused/says-why", test_messages);
+    add("refused/what-is-no-file", test_no_file);
     ret = g_test_run();
     teardown();
     return ret;
