@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -87,29 +88,40 @@ static const char *open_hint(int err)
     }
 }
 
+/* An iommufd knows the request, and that there is no object 0. */
+static bool is_iommufd(int fd)
+{
+    struct iommu_destroy cmd = { .size = sizeof(cmd) };
+
+    return ioctl(fd, IOMMU_DESTROY, &cmd) < 0 && errno == ENOENT;
+}
+
 HostIommu *host_syscalls_new(const char *path, GError **error)
 {
-    int fd;
+    int fd, err;
 
     if (!path) {
         path = "/dev/iommu";
     }
     fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) {
-        int err = errno;
-
+        err = errno;
         error_set_errno(error, err, "cannot open %s%s", path, open_hint(err));
+        return NULL;
+    }
+    if (!is_iommufd(fd)) {
+        err = errno;
+        close(fd);
+        error_set_errno(error, err, "%s is no iommufd (give the path of the "
+                        "kernel's, /dev/iommu as a rule)", path);
         return NULL;
     }
     return host_new(&syscalls_ops, fd);
 }
 
-/* An iommufd knows the request, and that there is no object 0. */
 HostIommu *host_syscalls_new_from_fd(int fd, GError **error)
 {
-    struct iommu_destroy cmd = { .size = sizeof(cmd) };
-
-    if (ioctl(fd, IOMMU_DESTROY, &cmd) == 0 || errno != ENOENT) {
+    if (!is_iommufd(fd)) {
         int err = errno;
 
         error_set_errno(error, err, "fd %d is no iommufd (open /dev/iommu "

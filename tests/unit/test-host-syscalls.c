@@ -5,11 +5,35 @@
  */
 #include "base/error.h"
 #include "host/host-iommu.h"
+#include "host/iommufd-abi.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdbool.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* Whatever is asked whether it is an iommufd says yes. */
+static bool all_are_iommufds;
+
+/* In place of libc's, for host-syscalls.c too. */
+int ioctl(int fd, unsigned long request, ...)
+{
+    va_list args;
+    void *arg;
+
+    va_start(args, request);
+    arg = va_arg(args, void *);
+    va_end(args);
+    if (all_are_iommufds && request == IOMMU_DESTROY) {
+        errno = ENOENT;
+        return -1;
+    }
+    return syscall(SYS_ioctl, fd, request, arg);
+}
 
 typedef struct OpenCase {
     const char *name;
@@ -23,6 +47,9 @@ static const OpenCase open_cases[] = {
       "CONFIG_IOMMUFD and the iommufd module loaded?): "
       "No such file or directory" },
     { "directory", "/", "cannot open /: Is a directory" },
+    { "other-device", "/dev/null",
+      "/dev/null is no iommufd (give the path of the kernel's, /dev/iommu as "
+      "a rule): Inappropriate ioctl for device" },
 };
 
 static void test_open_fails(gconstpointer data)
@@ -38,10 +65,13 @@ static void test_open_fails(gconstpointer data)
 
 static void test_calls_reach_the_kernel(void)
 {
-    HostIommu *host = host_syscalls_new("/dev/null", NULL);
+    HostIommu *host;
     char buf[4] = "";
     int fds[2];
 
+    all_are_iommufds = true;
+    host = host_syscalls_new("/dev/null", NULL);
+    all_are_iommufds = false;
     g_assert_nonnull(host);
     g_assert_cmpint(fcntl(host->fd, F_GETFD), ==, FD_CLOEXEC);
     g_assert_cmpint(host->ops->ioctl(host, host->fd, _IO(';', 0x80), buf), ==,
