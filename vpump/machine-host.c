@@ -8,7 +8,6 @@
 #include "host/emul.h"
 #include "host/mock.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static HostIommu *emulated_make(const Config *config, const ConfigEntry *entry,
@@ -22,8 +21,10 @@ static HostIommu *kernel_make(const Config *config, const ConfigEntry *entry,
 {
     const IommufdEntry *iommufd = (const IommufdEntry *)entry;
 
-    return iommufd->fd ? host_syscalls_new_from_fd(atoi(iommufd->fd), error)
-                       : host_syscalls_new(iommufd->path, error);
+    return iommufd->fd
+               ? host_syscalls_new_from_fd(property_parse_fd(iommufd->fd),
+                                           error)
+               : host_syscalls_new(iommufd->path, error);
 }
 
 static HostIommu *replay_make(const Config *config, const ConfigEntry *entry,

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 /* The value is not of the property's type. */
@@ -61,6 +62,15 @@ int property_parse_number(const char *text, int64_t *value)
     }
     *value = number;
     return 0;
+}
+
+int property_parse_fd(const char *text)
+{
+    int64_t number;
+
+    return property_parse_number(text, &number) == 0 && number >= 0 &&
+                   number <= INT_MAX
+               ? (int)number : -1;
 }
 
 /* All spellings that QEMU takes. Return: false if @text is none of them. */

@@ -95,4 +95,7 @@ bool property_id_wellformed(const char *id);
  */
 int property_parse_number(const char *text, int64_t *value);
 
+/* Of a descriptor, in the same spellings. Return: -1 if @text is none. */
+int property_parse_fd(const char *text);
+
 #endif

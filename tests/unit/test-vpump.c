@@ -60,6 +60,19 @@ static void test_errors_go_to_stderr(void)
     }
 }
 
+/* 0x1ff is not 0, which is open. */
+static void test_fd_may_be_hexadecimal(void)
+{
+    static const char *const words[] = {
+        "-object", "iommufd,id=h,fd=0x1ff", NULL
+    };
+    Outcome outcome = vpump_run(words);
+
+    g_assert_cmpint(outcome.status, ==, 1);
+    g_assert_nonnull(strstr(outcome.err, "iommufd 'h': fd 511 is no iommufd"));
+    outcome_clear(&outcome);
+}
+
 /* Runs in the child. */
 static void set_fd_limit(gpointer opaque)
 {
@@ -147,6 +160,7 @@ int main(int argc, char **argv)
     g_test_add_func("/vpump/errors-go-to-stderr", test_errors_go_to_stderr);
     g_test_add_func("/vpump/default-machine-balances",
                     test_default_machine_balances);
+    g_test_add_func("/vpump/fd-may-be-hexadecimal", test_fd_may_be_hexadecimal);
     g_test_add_func("/vpump/unbalanced-run-fails", test_unbalanced_run_fails);
     return g_test_run();
 }
