@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * RingDigest: a number for all that a guest has read from a ring, entry after
- * entry. Two runs have the same one if the guest read the same bytes in the same
- * order, and else, but for a chance of 2^-64, not.
+ * entry. Two runs have the same one if the guest read the same bytes in the
+ * same order, and else, but for a chance of 2^-64, not.
  *
  * Threads: ring_digest_add() on one; ring_digest_get() on any, exact once that
  *          one was joined.

@@ -26,8 +26,8 @@ typedef struct Recorder Recorder;
  * recorder_new() - create @path, or overwrite it, and begin
  * @buffer_bytes: a power of two, RECORDER_BUFFER_BYTES but for tests
  *
- * Return: the recorder, or NULL and @error set, naming @path. A FIFO that nobody
- * reads is an error.
+ * Return: the recorder, or NULL and @error set, naming @path. Of a FIFO that is
+ * an error if nobody reads it.
  */
 Recorder *recorder_new(const char *path, size_t buffer_bytes, GError **error);
 
