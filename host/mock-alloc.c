@@ -235,18 +235,18 @@ int mock_get_hw_info(MockHost *host, void *arg)
 
 int mock_object_destroy(MockHost *host, void *arg)
 {
-    const struct iommu_destroy *cmd = arg;
+    struct iommu_destroy *cmd = arg;
     MockObject object;
     int ret;
 
     if (!mock_object_take(host, cmd->id, &object)) {
-        ret = mock_ioctl(host, IOMMU_DESTROY, arg);
+        ret = mock_destroy_cmd(host, cmd);
         mock_count(&host->counts.busy, ret == -EBUSY);
         return ret;
     }
     ret = object.type == MOCK_OBJECT_VEVENTQ
               ? mock_events_stop(host, object.events, object.id)
-              : mock_ioctl(host, IOMMU_DESTROY, arg);
+              : mock_destroy_cmd(host, cmd);
     if (ret < 0) {
         mock_object_add(host, &object);
         mock_count(&host->counts.busy, ret == -EBUSY);

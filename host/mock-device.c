@@ -80,7 +80,6 @@ static int make_device(MockHost *host, uint32_t pt_id, uint32_t *stdev_id,
     if (ret == 0) {
         *stdev_id = cmd.mock_domain_flags.out_stdev_id;
         *dev_id = cmd.mock_domain_flags.out_idev_id;
-        mock_note_id(host, cmd.mock_domain_flags.out_hwpt_id);
         mock_note_id(host, *stdev_id);
         mock_note_id(host, *dev_id);
     }
@@ -321,9 +320,6 @@ static int attach(MockHost *host, MockDevice *device, uint32_t pasid,
               : pasid_attach_locked(host, device, pasid, pt_id, &new, &ended);
     lock_release(&device->lock);
     mock_groups_tell(host, &ended);
-    if (ret == 0) {
-        mock_note_id(host, *pt_id);     /* of an IOAS, a HWPT made for it */
-    }
     return ret;
 }
 
@@ -462,6 +458,7 @@ static void unbind_locked(MockHost *host, MockDevice *device, MockEnded *ended)
                             ended);
     }
     mock_object_forget_vdevices(host, device->dev_id);
+    mock_forget_id(host, device->dev_id);
     mock_destroy(host, device->stdev_id);
     mock_groups_end_locked(host, device, MOCK_VIA_ALL, ended);
     device->stdev_id = device->dev_id = 0;

@@ -187,7 +187,7 @@ typedef struct MockHost {
     GPtrArray *files;           /* [lock] every MockFile, owned */
     MockFile *free[3];          /* [lock] by kind */
     GHashTable *objects;        /* [lock] by ID: MockObject */
-    GHashTable *ids;            /* [lock] all that were ever given to us */
+    GHashTable *ids;            /* [lock] of objects that are ours */
     MockParking parking;
     EmulSlots fds;              /* fd to MockFile */
     EmulSlots devices;          /* device ID to MockDevice */
@@ -212,6 +212,7 @@ int mock_ioctl(MockHost *host, unsigned long request, void *arg);
 
 /* IOMMU_DESTROY below. Return: 0 or -errno. */
 int mock_destroy(MockHost *host, uint32_t id);
+int mock_destroy_cmd(MockHost *host, struct iommu_destroy *cmd);
 
 /* ---- mock-object.c: what is known of the objects below ---- */
 
@@ -224,6 +225,9 @@ MockFile *mock_file_find(MockHost *host, int fd);
 
 /* Note an ID that the host below gave, whatever has it. */
 void mock_note_id(MockHost *host, uint32_t id);
+
+/* It is to be destroyed. Return: whether it was noted. */
+bool mock_forget_id(MockHost *host, uint32_t id);
 
 /* @object is copied. */
 void mock_object_add(MockHost *host, const MockObject *object);

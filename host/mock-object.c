@@ -81,6 +81,16 @@ void mock_note_id(MockHost *host, uint32_t id)
     lock_release(&host->lock);
 }
 
+bool mock_forget_id(MockHost *host, uint32_t id)
+{
+    bool noted;
+
+    lock_acquire(&host->lock);
+    noted = g_hash_table_remove(host->ids, GUINT_TO_POINTER(id));
+    lock_release(&host->lock);
+    return noted;
+}
+
 void mock_object_add(MockHost *host, const MockObject *object)
 {
     MockObject *copy = g_new(MockObject, 1);

@@ -17,11 +17,23 @@ int mock_ioctl(MockHost *host, unsigned long request, void *arg)
     return inner->ops->ioctl(inner, inner->fd, request, arg) < 0 ? -errno : 0;
 }
 
+/* As soon as it is destroyed, its ID may be another's. */
+int mock_destroy_cmd(MockHost *host, struct iommu_destroy *cmd)
+{
+    bool ours = mock_forget_id(host, cmd->id);
+    int ret = mock_ioctl(host, IOMMU_DESTROY, cmd);
+
+    if (ours && ret < 0 && ret != -ENOENT) {
+        mock_note_id(host, cmd->id);
+    }
+    return ret;
+}
+
 int mock_destroy(MockHost *host, uint32_t id)
 {
     struct iommu_destroy cmd = { .size = sizeof(cmd), .id = id };
 
-    return mock_ioctl(host, IOMMU_DESTROY, &cmd);
+    return mock_destroy_cmd(host, &cmd);
 }
 
 /* What the operator can do about a host without the test ioctl. */
@@ -257,8 +269,9 @@ static gint compare_ids_down(gconstpointer a, gconstpointer b)
 }
 
 /*
- * Of the IDs that were ours only, since a host that was handed to us may have
- * others. Users have higher ones than what they use, as a rule: from the top
+ * Of the IDs that are ours only, since a host that was handed to us may have
+ * others. A HWPT that comes and goes with an attachment to an IOAS is not among
+ * them: if it were left, so would be the device and the IOAS. Users have higher ones than what they use, as a rule: from the top
  * down.
  */
 static uint64_t count_left(HostIommu *base)

@@ -183,6 +183,29 @@ static void test_left_objects_are_found(void)
     host_iommu_free(host);
 }
 
+/* They get the numbers that ours had. */
+static void test_others_objects_stay(void)
+{
+    HostIommu *inner, *host = mock_rig_host(&inner);
+    VfioDevice *vfio = mock_rig_device(host, HARDWARE_VTD);
+    uint32_t ids[8];
+    GError *error = NULL;
+
+    g_assert_true(iommufd_ioas_alloc(host, &ids[0], NULL));
+    vfio_device_attach(vfio, ids[0], &error);
+    g_assert_no_error(error);
+    vfio_device_free(vfio);
+    g_assert_cmpint(mock_destroy_id(host, ids[0]), ==, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(ids); i++) {
+        g_assert_true(iommufd_ioas_alloc(inner, &ids[i], NULL));
+    }
+    g_assert_cmpuint(host->hardware->count_left(host), ==, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(ids); i++) {
+        g_assert_cmpint(mock_destroy_id(inner, ids[i]), ==, 0);
+    }
+    host_iommu_free(host);
+}
+
 /* ---- What the guest says ---- */
 
 static int nested_alloc(MockRig *rig, uint32_t pt_id, uint32_t type,
@@ -385,6 +408,8 @@ int main(int argc, char **argv)
                     test_detached_device_takes_pasids);
     g_test_add_func("/mock/device/left-objects-are-found",
                     test_left_objects_are_found);
+    g_test_add_func("/mock/device/objects-of-others-are-left-alone",
+                    test_others_objects_stay);
     g_test_add_func("/mock/hwpt/STE-is-checked", test_ste_is_checked);
     g_test_add_func("/mock/hwpt/first-stage-table-is-checked-at-attach",
                     test_first_stage_table_is_checked);
