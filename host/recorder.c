@@ -17,7 +17,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -39,6 +41,7 @@ struct Recorder {
     pthread_cond_t filled;      /* [lock] the ring is not empty, or closing */
     char *path;                 /* [const] */
     int fd;                     /* [const] */
+    bool started;               /* [const] once it is: there is a writer */
     pthread_t writer;
     uint8_t *ring;              /* [const] pointer; bytes see above */
     size_t size;                /* [const] a power of two */
@@ -347,6 +350,17 @@ static void *writer_thread(void *opaque)
 
 /* ---- Its life ---- */
 
+/* What was in it goes now. Return: 0 or an errno, likewise below. */
+static int empty_file(const Recorder *recorder)
+{
+    struct stat st;
+
+    if (fstat(recorder->fd, &st) < 0) {
+        return errno;
+    }
+    return S_ISREG(st.st_mode) && ftruncate(recorder->fd, 0) < 0 ? errno : 0;
+}
+
 static int write_header(Recorder *recorder)
 {
     RecordingHeader header = {
@@ -376,8 +390,8 @@ static void recorder_free(Recorder *recorder)
 /* Non-blocking for the sake of a FIFO, and only until it is open. */
 static int open_file(const char *path, GError **error)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY |
-                        O_NONBLOCK, 0666);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+                  0666);
 
     if (fd < 0 && errno == ENXIO) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
@@ -397,7 +411,6 @@ Recorder *recorder_new(const char *path, size_t buffer_bytes, GError **error)
 {
     int fd = open_file(path, error);
     Recorder *recorder;
-    int err;
 
     g_assert(buffer_bytes > 0 && (buffer_bytes & (buffer_bytes - 1)) == 0);
     if (fd < 0) {
@@ -413,16 +426,41 @@ Recorder *recorder_new(const char *path, size_t buffer_bytes, GError **error)
     /* Touched here, so that no append has to wait for a page. */
     memset(recorder->ring, 0xff, buffer_bytes);
     recorder->start_ns = clock_ns(CLOCK_MONOTONIC);
-    err = write_header(recorder);
+    return recorder;
+}
+
+/* Whoever read the FIFO may be gone: that is EPIPE, and no signal. */
+static int begin_file(Recorder *recorder)
+{
+    int err = empty_file(recorder);
+    sigset_t pipe, old;
+
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, &old);
+    if (err == 0) {
+        err = write_header(recorder);
+    }
+    if (err == EPIPE) {
+        sigtimedwait(&pipe, NULL, &(struct timespec){ 0 });
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return err;
+}
+
+bool recorder_start(Recorder *recorder, GError **error)
+{
+    int err = begin_file(recorder);
+
     if (err == 0) {
         err = thread_create(&recorder->writer, writer_thread, recorder);
     }
     if (err != 0) {
-        error_set_errno(error, err, "cannot record to '%s'", path);
-        recorder_free(recorder);
-        return NULL;
+        error_set_errno(error, err, "cannot record to '%s'", recorder->path);
+        return false;
     }
-    return recorder;
+    recorder->started = true;
+    return true;
 }
 
 static bool is_complete(const Recorder *recorder, GError **error)
@@ -447,6 +485,16 @@ static bool is_complete(const Recorder *recorder, GError **error)
     return true;
 }
 
+static bool stop_writer(Recorder *recorder, GError **error)
+{
+    lock_acquire(&recorder->lock);
+    recorder->closing = true;
+    pthread_cond_signal(&recorder->filled);
+    lock_release(&recorder->lock);
+    pthread_join(recorder->writer, NULL);
+    return is_complete(recorder, error);
+}
+
 bool recorder_close(Recorder *recorder, GError **error)
 {
     bool complete;
@@ -454,12 +502,7 @@ bool recorder_close(Recorder *recorder, GError **error)
     if (!recorder) {
         return true;
     }
-    lock_acquire(&recorder->lock);
-    recorder->closing = true;
-    pthread_cond_signal(&recorder->filled);
-    lock_release(&recorder->lock);
-    pthread_join(recorder->writer, NULL);
-    complete = is_complete(recorder, error);
+    complete = !recorder->started || stop_writer(recorder, error);
     recorder_free(recorder);
     return complete;
 }

@@ -303,7 +303,7 @@ static void add_hint(GError **error)
                 bare->message, (unsigned long long)limit.rlim_cur);
 }
 
-static bool start_recorder(Machine *machine, GError **error)
+static bool open_recorder(Machine *machine, GError **error)
 {
     const char *file = machine->config->record;
 
@@ -314,6 +314,16 @@ static bool start_recorder(Machine *machine, GError **error)
         }
     }
     return !file || machine->recorder;
+}
+
+/* Last: a machine that cannot be made leaves an older recording alone. */
+static bool start_recorder(Machine *machine, GError **error)
+{
+    if (machine->recorder && !recorder_start(machine->recorder, error)) {
+        g_prefix_error(error, "-record %s: ", machine->config->record);
+        return false;
+    }
+    return true;
 }
 
 /* Hosts make no call that is recorded from here on. */
@@ -337,14 +347,15 @@ Machine *machine_new(const Config *config, GError **error)
     machine->hosts = g_ptr_array_new_with_free_func(host_free);
     machine->viommus = g_ptr_array_new_with_free_func(viommu_part_free);
     machine->devices = g_ptr_array_new_with_free_func(device_free);
-    if (start_recorder(machine, error) &&
+    if (open_recorder(machine, error) &&
         make_all(machine, CONFIG_OBJECTS, CONFIG_ROLE_OBJECT, make_object,
                  error) &&
         make_all(machine, CONFIG_DEVICES, CONFIG_ROLE_VIOMMU, make_viommu,
                  error) &&
         make_all(machine, CONFIG_DEVICES, CONFIG_ROLE_ENDPOINT, make_device,
                  error) &&
-        start_guests(machine, error)) {
+        start_guests(machine, error) &&
+        start_recorder(machine, error)) {
         return machine;
     }
     machine_free(machine);

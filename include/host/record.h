@@ -23,8 +23,11 @@ typedef struct Recorder Recorder;
 #define RECORDER_BUFFER_BYTES (UINT32_C(64) << 20)
 
 /**
- * recorder_new() - create @path, or overwrite it, and begin
+ * recorder_new() - begin to record for @path, which may be new
  * @buffer_bytes: a power of two, RECORDER_BUFFER_BYTES but for tests
+ *
+ * What is in the file stays until recorder_start(); until then the buffer has
+ * to do.
  *
  * Return: the recorder, or NULL and @error set, naming @path. Of a FIFO that is
  * an error if nobody reads it.
@@ -32,7 +35,16 @@ typedef struct Recorder Recorder;
 Recorder *recorder_new(const char *path, size_t buffer_bytes, GError **error);
 
 /**
+ * recorder_start() - overwrite the file
+ *
+ * Return: false and @error set, naming the path: it is not started.
+ */
+bool recorder_start(Recorder *recorder, GError **error);
+
+/**
  * recorder_close() - write what is left, and free it
+ *
+ * If it was not started, nothing is written.
  *
  * If a file is too slow for what is to be recorded, the buffer fills; then the
  * recording ends there, and says so. A file that cannot be written to ends it

@@ -38,6 +38,8 @@ Recorder *test_recorder_new(const char *path)
     Recorder *recorder = recorder_new(path, 1 << 20, &error);
 
     g_assert_no_error(error);
+    recorder_start(recorder, &error);
+    g_assert_no_error(error);
     return recorder;
 }
 

@@ -98,18 +98,28 @@ static uint64_t play(const char *path, const char *shortened)
     return generated;
 }
 
+static Recorder *small_recorder_new(const char *path)
+{
+    GError *error = NULL;
+    Recorder *recorder = recorder_new(path, SMALL_BUFFER, &error);
+
+    g_assert_no_error(error);
+    recorder_start(recorder, &error);
+    g_assert_no_error(error);
+    return recorder;
+}
+
 static void test_slow_file(void)
 {
     char *path = recording_file_new();
     int fd = fifo_new(path);
     GError *error = NULL;
-    Recorder *recorder = recorder_new(path, SMALL_BUFFER, &error);
+    Recorder *recorder = small_recorder_new(path);
     RecordedRig rig;
     GThread *drain;
     GByteArray *bytes;
     uint64_t played;
 
-    g_assert_no_error(error);
     message_log_start();
     rig_up(&rig, recorder);
     deliver(&rig, 2000);
@@ -138,10 +148,9 @@ static void test_failing_file(void)
     char *path = recording_file_new();
     int fd = fifo_new(path);
     GError *error = NULL;
-    Recorder *recorder = recorder_new(path, SMALL_BUFFER, &error);
+    Recorder *recorder = small_recorder_new(path);
     RecordedRig rig;
 
-    g_assert_no_error(error);
     message_log_start();
     close(fd);
     rig_up(&rig, recorder);
@@ -156,6 +165,20 @@ static void test_failing_file(void)
     recording_file_free(path);
 }
 
+/* Open, it can be started, or not: @message has %s for @path. */
+static void assert_not_started(Recorder *recorder, const char *path,
+                               const char *message)
+{
+    g_autofree char *expected = g_strdup_printf(message, path);
+    GError *error = NULL;
+
+    g_assert_nonnull(recorder);
+    g_assert_false(recorder_start(recorder, &error));
+    g_assert_cmpstr(error->message, ==, expected);
+    g_error_free(error);
+    g_assert_true(recorder_close(recorder, NULL));
+}
+
 static void test_no_file(void)
 {
     char *path = recording_file_new();
@@ -167,10 +190,39 @@ static void test_no_file(void)
     g_assert_null(recorder_new(below, SMALL_BUFFER, &error));
     g_assert_cmpstr(error->message, ==, expected);
     g_clear_error(&error);
-    g_assert_null(recorder_new("/dev/full", SMALL_BUFFER, &error));
-    g_assert_cmpstr(error->message, ==, "cannot record to '/dev/full': "
-                                        "No space left on device");
-    g_error_free(error);
+    assert_not_started(recorder_new("/dev/full", SMALL_BUFFER, &error),
+                       "/dev/full",
+                       "cannot record to '%s': No space left on device");
+    recording_file_free(path);
+}
+
+/* Its reader goes while all the rest is made. */
+static void test_fifo_that_is_left(void)
+{
+    char *path = recording_file_new();
+    int fd = fifo_new(path);
+    Recorder *recorder = recorder_new(path, SMALL_BUFFER, NULL);
+
+    close(fd);
+    assert_not_started(recorder, path, "cannot record to '%s': Broken pipe");
+    recording_file_free(path);
+}
+
+/* What was recorded before is lost when the new recording starts, not before */
+static void test_old_file_stays(void)
+{
+    char *path = recording_file_new();
+    g_autofree char *kept = NULL;
+    RecordedRig rig;
+    Recorder *recorder;
+
+    g_assert_true(g_file_set_contents(path, "older", -1, NULL));
+    recorder = recorder_new(path, SMALL_BUFFER, NULL);
+    rig_up(&rig, recorder);
+    rig_down(&rig);
+    g_assert_true(recorder_close(recorder, NULL));
+    g_assert_true(g_file_get_contents(path, &kept, NULL, NULL));
+    g_assert_cmpstr(kept, ==, "older");
     recording_file_free(path);
 }
 
@@ -244,6 +296,10 @@ int main(int argc, char **argv)
                     test_failing_file);
     g_test_add_func("/record/file/that-cannot-be-written-is-named",
                     test_no_file);
+    g_test_add_func("/record/file/fifo-whose-reader-left-is-EPIPE",
+                    test_fifo_that_is_left);
+    g_test_add_func("/record/file/stays-until-it-is-started",
+                    test_old_file_stays);
     g_test_add_func("/record/file/fifo-without-reader-is-not-waited-for",
                     test_fifo_without_reader);
     g_test_add_func("/record/host/does-what-the-inner-one-does",

@@ -217,6 +217,26 @@ static void test_other_viommus(void)
     outcome_clear(&replayed);
 }
 
+/* Whatever the host of the next run refuses. */
+static void test_refused_run_keeps_it(void)
+{
+    Outcome recorded = record("2000");
+    const char *const words[] = {
+        "-record", path, "-object", "iommufd,id=h,path=/nonexistent/iommu",
+        NULL
+    };
+    Outcome refused = vpump_run(words);
+    Outcome replayed = replay("max", NULL);
+
+    g_assert_cmpint(recorded.status, ==, 0);
+    g_assert_cmpint(refused.status, ==, 1);
+    g_assert_cmpint(replayed.status, ==, 0);
+    g_assert_cmpstr(replayed.err, ==, "");
+    outcome_clear(&recorded);
+    outcome_clear(&refused);
+    outcome_clear(&replayed);
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -232,6 +252,8 @@ int main(int argc, char **argv)
                     test_other_devices);
     g_test_add_func("/vpump/replay/other-vIOMMUs-fail-the-run",
                     test_other_viommus);
+    g_test_add_func("/vpump/replay/refused-run-keeps-the-recording",
+                    test_refused_run_keeps_it);
     ret = g_test_run();
     unlink(path);
     g_free(path);
