@@ -419,7 +419,25 @@ static void hw_info_of_pasids(Conformance *c)
     need(c, "destroy", destroy(c, ioas_id));
 }
 
+/* By the first of them the test ioctl is told from one that is not there. */
+static void unknown_operations(Conformance *c)
+{
+    struct iommu_test_cmd cmd = { .size = sizeof(cmd) };
+
+    check_errno(c, "operation 0", host_ioctl(c, IOMMU_TEST_CMD, &cmd),
+                EOPNOTSUPP);
+    cmd.op = 1000;
+    check_errno(c, "operation 1000", host_ioctl(c, IOMMU_TEST_CMD, &cmd),
+                EOPNOTSUPP);
+    need(c, "IOAS", ioas_alloc(c, &cmd.id));
+    cmd.op = IOMMU_TEST_OP_PASID_DETACH;
+    check_errno(c, "an IOAS for a device", host_ioctl(c, IOMMU_TEST_CMD, &cmd),
+                ENOENT);
+    need(c, "destroy", destroy(c, cmd.id));
+}
+
 const ConformanceCase conformance_device[] = {
+    { "device/test-ioctl/unknown-operations", unknown_operations },
     { "device/flags", flags },
     { "device/automatic-HWPT-is-shared", automatic_hwpt },
     { "device/replace", replace },

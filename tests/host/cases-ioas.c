@@ -235,6 +235,33 @@ static void finds_an_iova(Conformance *c)
     space_down(c, &s);
 }
 
+/* Ends that wrap: of the memory, of the IOVA, and more than half of all. */
+static void ends_that_wrap(Conformance *c)
+{
+    const uint64_t high = -(uint64_t)PAGE;
+    struct iommu_ioas_map cmd = {
+        .size = sizeof(cmd), .flags = FIXED, .iova = IOVA, .length = 2 * PAGE,
+        .user_va = high,
+    };
+    Space s;
+
+    if (!space_up(c, &s)) {
+        return;
+    }
+    cmd.ioas_id = s.ioas_id;
+    check_errno(c, "memory", host_ioctl(c, IOMMU_IOAS_MAP, &cmd), EOVERFLOW);
+    check_errno(c, "IOVA", map(c, &s, FIXED, high, 2 * PAGE), EOVERFLOW);
+    check_errno(c, "offset in a file",
+                map_file(c, &s, s.memfd, high, IOVA, 2 * PAGE), EOVERFLOW);
+    cmd.flags = READ_WRITE;
+    cmd.user_va = (uintptr_t)s.memory;
+    cmd.length = UINT64_C(1) << 63;
+    check_errno(c, "half of all IOVAs", host_ioctl(c, IOMMU_IOAS_MAP, &cmd),
+                EOVERFLOW);
+    check_errno(c, "unmap", unmap_bytes(c, &s, high, 2 * PAGE), EOVERFLOW);
+    space_down(c, &s);
+}
+
 static void files(Conformance *c)
 {
     Space s;
@@ -490,10 +517,26 @@ static void sizes(Conformance *c)
     }
 }
 
+static void ranges_refused(Conformance *c)
+{
+    struct iommu_ioas_iova_ranges cmd = {
+        .size = sizeof(cmd), .num_iovas = 1, .__reserved = 1,
+    };
+
+    need(c, "IOAS", ioas_alloc(c, &cmd.ioas_id));
+    check_errno(c, "reserved", host_ioctl(c, IOMMU_IOAS_IOVA_RANGES, &cmd),
+                EOPNOTSUPP);
+    cmd.__reserved = 0;
+    check_errno(c, "NULL", host_ioctl(c, IOMMU_IOAS_IOVA_RANGES, &cmd),
+                EFAULT);
+    need(c, "destroy", destroy(c, cmd.ioas_id));
+}
+
 const ConformanceCase conformance_ioas[] = {
     { "ioas/map/fixed", maps },
     { "ioas/map/finds-an-IOVA", finds_an_iova },
     { "ioas/map/refused", maps_refused },
+    { "ioas/map/ends-that-wrap", ends_that_wrap },
     { "ioas/map/no-memory-is-EFAULT", no_memory_behind },
     { "ioas/map/before-the-device", map_before_the_device },
     { "ioas/map-file/pages-of-a-memfd", files },
@@ -502,6 +545,7 @@ const ConformanceCase conformance_ioas[] = {
     { "ioas/unmap/all", unmaps_all },
     { "ioas/IOVA-ranges/of-a-device", ranges },
     { "ioas/IOVA-ranges/of-HWPTs", ranges_of_hwpts },
+    { "ioas/IOVA-ranges/refused", ranges_refused },
     { "ioas/sizes", sizes },
     { NULL, NULL },
 };
