@@ -328,6 +328,34 @@ static void test_commands(gconstpointer data)
     mock_rig_down(&rig);
 }
 
+/*
+ * One that names no stream is done by a device, as long as there is one with a
+ * vDEVICE: a device takes its own with it.
+ */
+static void test_command_without_stream(void)
+{
+    struct iommu_viommu_arm_smmuv3_invalidate cmd = {
+        { GUINT64_TO_LE(CMD_TLBI_NH_ALL), 0 },
+    };
+    uint32_t num = 1;
+    MockRig rig;
+
+    mock_rig_up(&rig, HARDWARE_SMMUV3);
+    g_assert_false(cache_is_empty(&rig));
+    g_assert_cmpint(iommufd_invalidate(rig.host, rig.viommu_id,
+                                       IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+                                       &cmd, sizeof(cmd), &num), ==, 0);
+    g_assert_true(cache_is_empty(&rig));
+    vfio_device_free(g_steal_pointer(&rig.vfio));
+    rig.vdevice_id = 0;
+    num = 1;
+    g_assert_cmpint(iommufd_invalidate(rig.host, rig.viommu_id,
+                                       IOMMU_VIOMMU_INVALIDATE_DATA_ARM_SMMUV3,
+                                       &cmd, sizeof(cmd), &num), ==, 0);
+    g_assert_cmpuint(num, ==, 1);
+    mock_rig_down(&rig);
+}
+
 static bool iotlb_is_empty(MockRig *rig, uint32_t entry)
 {
     struct iommu_test_cmd cmd = {
@@ -420,6 +448,8 @@ int main(int argc, char **argv)
         g_test_add_data_func(path, &command_cases[i], test_commands);
     }
     g_test_add_func("/mock/invalidate/ranges", test_ranges);
+    g_test_add_func("/mock/invalidate/command-without-a-stream",
+                    test_command_without_stream);
     if (!mock_rig_kernel()) {
         add_emulated_tests();
     }
