@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 
-#include <limits.h>
 #include <string.h>
 
 /* QOM's type int is signed; none of ours is negative. */
@@ -69,9 +68,7 @@ static const Property iommufd_properties[] = {
 
 bool config_check_fd(const char *name, const char *text, GError **error)
 {
-    int64_t fd;
-
-    if (property_parse_number(text, &fd) < 0 || fd < 0 || fd > INT_MAX) {
+    if (property_parse_fd(text) < 0) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
                     "Property '%s' doesn't take value '%s'\n"
                     "fd takes " CONFIG_FD_ACCEPTS, name, text);

@@ -7,8 +7,6 @@
 
 #include "host/vfio-pci.h"
 
-#include <stdlib.h>
-
 /* What the guest of a VT-d keeps for one: it cannot know what that will use. */
 enum {
     VFIO_PASIDS = 1,
@@ -21,7 +19,7 @@ static bool vfio_make(Machine *machine, MachineDevice *device, GError **error)
     const VfioPciName name = {
         .host = entry->host,
         .sysfsdev = entry->sysfsdev,
-        .fd = entry->fd ? atoi(entry->fd) : -1,
+        .fd = entry->fd ? property_parse_fd(entry->fd) : -1,
     };
     MachineHost *host = machine_find_host(machine, entry->pci.iommufd);
     int fd = vfio_pci_open(device->entry->base.id, &name, NULL, error);
