@@ -57,6 +57,15 @@ static PreloadFile *file_load_settled(int fd)
     return file;
 }
 
+/*
+ * The kernel gave us @fd while who closed it before still has to say so here,
+ * which would take out what we are about to put in.
+ */
+static void number_await(int fd)
+{
+    file_load_settled(fd);
+}
+
 bool preload_is_ours(int fd)
 {
     return file_load(fd);
@@ -143,6 +152,7 @@ void preload_file_add(int fd, PreloadKind kind, PreloadHost *host,
 {
     PreloadFile *file;
 
+    number_await(fd);
     lock_acquire(&files_lock);
     file = file_new_locked(kind);
     file->device = device;
@@ -156,6 +166,7 @@ void preload_file_add(int fd, PreloadKind kind, PreloadHost *host,
 
 void preload_hide(int fd)
 {
+    number_await(fd);
     lock_acquire(&files_lock);
     file_store_locked(fd, &hidden_file);
     lock_release(&files_lock);
@@ -176,6 +187,7 @@ int preload_copied(PreloadFile *file, int copy)
     if (copy < 0) {
         return -1;
     }
+    number_await(copy);
     lock_acquire(&files_lock);
     if (file->numbers->len > 0 && copy < PRELOAD_FDS) {
         number_add_locked(file, copy);
@@ -211,7 +223,9 @@ static PreloadFile *number_take_locked(int fd) REQUIRES(&files_lock)
 static void number_settle(int fd)
 {
     lock_acquire(&files_lock);
-    file_store_locked(fd, NULL);
+    if (file_load(fd) == &changing) {
+        file_store_locked(fd, NULL);
+    }
     lock_release(&files_lock);
 }
 
