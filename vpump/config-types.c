@@ -45,6 +45,8 @@ static void iothread_init(ConfigEntry *entry)
     iothread->properties = IOTHREAD_PROPERTIES_DEFAULT;
 }
 
+#define PATH_ACCEPTS "the path of a character device, as /dev/iommu"
+
 /*
  * QEMU's iommufd has no path. Its fd may also be a name that a monitor gave;
  * here is none.
@@ -60,7 +62,7 @@ static const Property iommufd_properties[] = {
     {
         .name = "path", .kind = PROPERTY_STRING,
         .offset = offsetof(IommufdEntry, path),
-        .accepts = "the path of a character device", .type_name = "string",
+        .accepts = PATH_ACCEPTS, .type_name = "string",
         .description = "the character device",
         .default_text = "/dev/iommu",
     },
@@ -81,6 +83,12 @@ static bool iommufd_check(const ConfigEntry *entry, GError **error)
 {
     const IommufdEntry *iommufd = (const IommufdEntry *)entry;
 
+    if (iommufd->path && !*iommufd->path) {
+        g_set_error_literal(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                            "Property 'iommufd.path' doesn't take value ''\n"
+                            "path takes " PATH_ACCEPTS);
+        return false;
+    }
     if (!iommufd->fd) {
         return true;
     }

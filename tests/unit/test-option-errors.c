@@ -305,6 +305,9 @@ static const struct {
     { { { "-object", "iommufd,id=k,fd=-1" } },
       "-object iommufd,id=k,fd=-1: Property 'iommufd.fd' doesn't take value "
       "'-1'\nfd takes the number of a file descriptor" },
+    { { { "-object", "iommufd,id=k,path=" } },
+      "-object iommufd,id=k,path=: Property 'iommufd.path' doesn't take value "
+      "''\npath takes the path of a character device, as /dev/iommu" },
     { { { "-object", "iommufd,id=k,fd=3,path=/dev/iommu" } },
       "-object iommufd,id=k,fd=3,path=/dev/iommu: 'fd' and 'path' exclude "
       "each other\nfd is a device that is open already: leave path out" },
