@@ -52,12 +52,13 @@ static const char program_help[] =
 "from the device's request to the response that it gets.\n"
 "\n"
 "SIGINT and SIGTERM end the run in order; a second one ends it at once, with\n"
-"status 130. Status is 0 only if everything is accounted for: events generated\n"
-"are delivered + discarded + lost, the guest found each delivered record once\n"
-"and intact, and it has noticed that events were lost, if any were; groups of\n"
-"page requests are answered + invalid + retried, each exactly once, and none\n"
-"is open; the guest's memory holds what the devices' operations should have\n"
-"left there; and guests stop and devices go without an error.\n";
+"status 130. Status is 0 only if everything is accounted for: events\n"
+"generated are delivered + discarded + lost, the guest found each delivered\n"
+"record once and intact, and it has noticed that events were lost, if any\n"
+"were; groups of page requests are answered + invalid + retried, each exactly\n"
+"once, and none is open; the guest's memory holds what the operations of\n"
+"devices should have left there; and guests stop and devices go without an\n"
+"error.\n";
 
 char *option_help_program(void)
 {

@@ -414,7 +414,7 @@ static void run_once(uint32_t run_seed)
     fixture_free(run.f);
 }
 
-/* Where nobody counts the host's queues, the guest's, some of which had none. */
+/* Where nobody counts the host's queues, the guest's; some of them had none. */
 static uint64_t cycles_done(void)
 {
     return totals.plugs + (totals.queues ? totals.queues : totals.enables);

@@ -480,7 +480,7 @@ static void test_hang_up_while_full_is_no_spin(Fixture *f, gconstpointer data)
     assert_payloads(f, 5);
 }
 
-/* A busy-polling hit that waits for its handler is delivered before teardown. */
+/* A busy-polling hit that waits for its handler is delivered before the end. */
 static void test_busy_polling_loses_nothing(Fixture *f, gconstpointer data)
 {
     aio_set_poll_params(f->ctx, 1000 * 1000, 0, 0);

@@ -176,7 +176,8 @@ static void test_page_requests(Fixture *f, gconstpointer unused)
     assert_members(object, "raised answered invalid retried open stray "
                            "responded failed unexpected refused unlike "
                            "guest_answered guest_damaged guest_overflows "
-                           "guest_digest no_credit interrupts overflows roundtrip_ns");
+                           "guest_digest no_credit interrupts overflows "
+                           "roundtrip_ns");
     assert_int(object, "raised", 500);
     assert_int(object, "answered", 479);
     assert_int(object, "invalid", 15);

@@ -233,7 +233,7 @@ static void test_discards_when_switched_off(void)
     }
 }
 
-/* The guest's queue was full: the pump waited, and is torn down all the same. */
+/* The guest's queue was full: the pump waited, and is torn down as well. */
 static void test_discards_behind_a_full_guest_queue(void)
 {
     guest_enable_eventq(f, 2);
