@@ -209,8 +209,8 @@ static void test_pace(void)
     replay_begin(REPLAY_RECORDED);
     recorded_rig_events(&rig, SID, DEPTH);
     pfd.fd = rig.queue_fd;
-    replay_host_start(rig.host);
     start_us = g_get_monotonic_time();
+    replay_host_start(rig.host);
     g_assert_cmpint(poll(&pfd, 1, -1), ==, 1);
     g_assert_cmpint(rig_read(buf, sizeof(buf)), >=, EVENT_BYTES);
     g_assert_cmpint(poll(&pfd, 1, -1), ==, 1);
