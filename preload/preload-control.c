@@ -13,17 +13,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
     CLIENTS = 8,
     LINE_BYTES = 512,
     HIGH_FD = 200,              /* out of the program's way, if it can be */
+    ANSWER_SECONDS = 1,         /* longest wait for an answer under way */
 };
 
 typedef struct Client {
@@ -39,6 +42,12 @@ static struct {
     char *path;
     Client clients[CLIENTS];
 } control = { .listener = -1 };
+
+/*
+ * From a command to its answer. What it does may be what the program waits for
+ * to end. No Lock: those have no wait with an end.
+ */
+static pthread_mutex_t answering = PTHREAD_MUTEX_INITIALIZER;
 
 /* The process that serves; 0 is none. */
 static _Atomic(pid_t) control_pid;
@@ -81,10 +90,12 @@ static void client_run_lines(Client *client)
         g_autofree char *answer = NULL;
 
         *end = '\0';
+        pthread_mutex_lock(&answering);
         answer = preload_command(client->line, &client->number);
         client->used -= end + 1 - client->line;
         memmove(client->line, end + 1, client->used);
         client_answer(client, answer);
+        pthread_mutex_unlock(&answering);
     }
     if (client->fd >= 0 && client->used == LINE_BYTES) {
         client_answer(client, "error a line of more than 511 bytes");
@@ -276,9 +287,17 @@ void preload_control_forget(void)
     atomic_store_explicit(&control_pid, 0, memory_order_relaxed);
 }
 
-__attribute__((destructor)) static void control_unlink(void)
+__attribute__((destructor)) static void control_end(void)
 {
-    if (control.path) {
-        unlink(control.path);
+    struct timespec until;
+
+    if (!control.path) {
+        return;
     }
+    unlink(control.path);
+    /* A command that the program has seen the effect of gets its answer; but
+       an exit() from a signal handler may be what the thread waits for. */
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ANSWER_SECONDS;
+    pthread_mutex_timedlock(&answering, &until);
 }

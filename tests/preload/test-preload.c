@@ -133,11 +133,13 @@ static void test_replaced(void)
     g_assert_cmpint(errno, ==, EBADF);
     g_assert_cmpint(ioas_alloc_on(fd), ==, 1);
 
-    high = fcntl(fd, F_DUPFD, 400);
+    high = fcntl(fd, F_DUPFD, 401);
+    g_assert_cmpint(dup2(null, high - 1), ==, high - 1);
     g_assert_cmpint(dup2(null, high + 1), ==, high + 1);
-    g_assert_cmpint(close_range(high, ~0u, 0), ==, 0);
-    g_assert_cmpint(fcntl(high, F_GETFD), ==, -1);
-    g_assert_cmpint(fcntl(high + 1, F_GETFD), ==, -1);
+    g_assert_cmpint(close_range(high - 1, ~0u, 0), ==, 0);
+    for (int i = high - 1; i <= high + 1; i++) {
+        g_assert_cmpint(fcntl(i, F_GETFD), ==, -1);
+    }
     g_assert_cmpint(ioas_alloc_on(fd), ==, 2);
     close(null);
     close(fd);
