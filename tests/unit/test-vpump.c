@@ -45,6 +45,10 @@ static void test_errors_go_to_stderr(void)
         { { "-duration" },
           "vpump: -duration: requires an argument: SECONDS, 0 until "
           "interrupted\n" },
+        { { "-object", "iommufd,id=h,fd=2147483647" },
+          "vpump: -object iommufd,id=h,fd=2147483647: iommufd 'h': fd "
+          "2147483647 is no iommufd (open /dev/iommu for reading and writing, "
+          "and pass that): Bad file descriptor\n" },
         { { "-report", "/dev/null/r.json" },
           "vpump: -report /dev/null/r.json: cannot be written: Not a "
           "directory\n" },
