@@ -24,7 +24,18 @@ static const ConfigType *const link_intel_iommu[] = {
     &config_type_intel_iommu, NULL
 };
 
-/* What QEMU's vfio-pci is to a real host; bus= is viommu= here. */
+/* bus= of QEMU's vfio-pci. */
+#define VIOMMU_PROPERTY                                                       \
+    {                                                                         \
+        .name = "viommu", .kind = PROPERTY_LINK,                              \
+        .offset = offsetof(EndpointEntry, viommu),                            \
+        .targets = link_viommu, .required = true,                             \
+        .accepts = "the id of an arm-smmuv3 or intel-iommu",                  \
+        .type_name = "link<arm-smmuv3|intel-iommu>",                          \
+        .description = "the vIOMMU that it sits behind (required)",           \
+    }
+
+/* What QEMU's vfio-pci is to a real host. */
 static const Property emulated_pci_properties[] = {
     CONFIG_ID_PROPERTY,
     {
@@ -36,14 +47,7 @@ static const Property emulated_pci_properties[] = {
         .description = "the host that it belongs to (required)",
     },
     CONFIG_SID_PROPERTY,
-    {
-        .name = "viommu", .kind = PROPERTY_LINK,
-        .offset = offsetof(EndpointEntry, viommu),
-        .targets = link_viommu, .required = true,
-        .accepts = "the id of an arm-smmuv3 or intel-iommu",
-        .type_name = "link<arm-smmuv3|intel-iommu>",
-        .description = "the vIOMMU that it sits behind (required)",
-    },
+    VIOMMU_PROPERTY,
 };
 
 /* A device of the kernel's mock driver, or of the emulated host's. */
@@ -58,14 +62,7 @@ static const Property iommufd_mock_properties[] = {
         .description = "its host (required)",
     },
     CONFIG_SID_PROPERTY,
-    {
-        .name = "viommu", .kind = PROPERTY_LINK,
-        .offset = offsetof(EndpointEntry, viommu),
-        .targets = link_viommu, .required = true,
-        .accepts = "the id of an arm-smmuv3 or intel-iommu",
-        .type_name = "link<arm-smmuv3|intel-iommu>",
-        .description = "the vIOMMU that it sits behind (required)",
-    },
+    VIOMMU_PROPERTY,
 };
 
 /* No QEMU device is like it. */
@@ -147,14 +144,7 @@ static const Property vfio_pci_properties[] = {
         .accepts = "the path of a folder in sysfs", .type_name = "string",
         .description = "its folder in sysfs",
     },
-    {
-        .name = "viommu", .kind = PROPERTY_LINK,
-        .offset = offsetof(EndpointEntry, viommu),
-        .targets = link_viommu, .required = true,
-        .accepts = "the id of an arm-smmuv3 or intel-iommu",
-        .type_name = "link<arm-smmuv3|intel-iommu>",
-        .description = "the vIOMMU that it sits behind (required)",
-    },
+    VIOMMU_PROPERTY,
 };
 
 /* The names of all three begin the message, wherever one is wrong. */
