@@ -15,6 +15,7 @@
 
 #include "failing-host.h"
 #include "message-log.h"
+#include "own-options.h"
 #include "proc-self.h"
 
 #include "base/error.h"
@@ -230,17 +231,7 @@ static const GOptionEntry options[] = {
 
 static void parse_options(int *argc, char ***argv)
 {
-    GOptionContext *context = g_option_context_new(NULL);
-    g_autoptr(GError) error = NULL;
-
-    g_option_context_add_main_entries(context, options, NULL);
-    g_option_context_set_ignore_unknown_options(context, TRUE);
-    g_option_context_set_help_enabled(context, FALSE);
-    if (!g_option_context_parse(context, argc, argv, &error)) {
-        g_printerr("%s\n", error->message);
-        exit(2);
-    }
-    g_option_context_free(context);
+    own_options_parse(options, argc, argv);
     if (!host_name) {
         host_name = g_strdup("mock");
     }

@@ -12,6 +12,7 @@
 #include "storm.h"
 
 #include "message-log.h"
+#include "own-options.h"
 #include "proc-self.h"
 
 #include "base/rcu.h"
@@ -221,20 +222,9 @@ static const GOptionEntry options[] = {
     G_OPTION_ENTRY_NULL,
 };
 
-/* Before GLib's own options, which know another --seed. */
 static void parse_options(int *argc, char ***argv)
 {
-    GOptionContext *context = g_option_context_new(NULL);
-    g_autoptr(GError) error = NULL;
-
-    g_option_context_add_main_entries(context, options, NULL);
-    g_option_context_set_ignore_unknown_options(context, TRUE);
-    g_option_context_set_help_enabled(context, FALSE);
-    if (!g_option_context_parse(context, argc, argv, &error)) {
-        g_printerr("%s\n", error->message);
-        exit(2);
-    }
-    g_option_context_free(context);
+    own_options_parse(options, argc, argv);
     if (seed < 0) {
         seed = g_random_int();
     }

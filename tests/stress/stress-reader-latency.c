@@ -14,6 +14,7 @@
  * With NO_GRACE_PERIOD a removal does not wait, and is to be found out.
  */
 #include "latency.h"
+#include "own-options.h"
 
 #include "base/rcu.h"
 #include "hw/iommu/device-map.h"
@@ -348,26 +349,11 @@ static const GOptionEntry options[] = {
     G_OPTION_ENTRY_NULL,
 };
 
-static void parse_options(int *argc, char ***argv)
-{
-    GOptionContext *context = g_option_context_new(NULL);
-    g_autoptr(GError) error = NULL;
-
-    g_option_context_add_main_entries(context, options, NULL);
-    g_option_context_set_ignore_unknown_options(context, TRUE);
-    g_option_context_set_help_enabled(context, FALSE);
-    if (!g_option_context_parse(context, argc, argv, &error)) {
-        g_printerr("%s\n", error->message);
-        exit(2);
-    }
-    g_option_context_free(context);
-}
-
 int main(int argc, char **argv)
 {
     int ret;
 
-    parse_options(&argc, &argv);
+    own_options_parse(options, &argc, &argv);
     g_test_init(&argc, &argv, NULL);
     rcu_register_thread();
     g_test_add_func("/stress/readers/look-up-while-a-removal-waits",
