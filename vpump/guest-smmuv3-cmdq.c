@@ -79,6 +79,18 @@ static void add_command(GuestSmmuv3 *guest, uint64_t word0, uint64_t word1)
     viommu_mmio_write(guest->viommu, SMMU_CMDQ_PROD, 4, cmdq->prod);
 }
 
+static uint32_t get_reg(GuestSmmuv3 *guest, unsigned reg)
+{
+    return viommu_mmio_read(guest->viommu, reg, 4);
+}
+
+/* 7.5: from then on the queue stands still. We never acknowledge it. */
+static bool has_failed(GuestSmmuv3 *guest)
+{
+    return FIELD_GET(get_reg(guest, SMMU_GERROR), GERROR, CMDQ_ERR) !=
+           FIELD_GET(get_reg(guest, SMMU_GERRORN), GERROR, CMDQ_ERR);
+}
+
 /* The SMMU clears the first word of the SYNC by its own message. */
 static bool sync_by_message(GuestSmmuv3 *guest, GError **error)
 {
@@ -93,11 +105,17 @@ static bool sync_by_message(GuestSmmuv3 *guest, GError **error)
     add_command(guest, word0, gpa);
     /* Acquire: pairs with guest_mem_write_u32() of the vIOMMU. */
     while (__atomic_load_n(slot, __ATOMIC_ACQUIRE) != 0) {
+        if (has_failed(guest)) {
+            g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                        "the command queue has stopped with error %u",
+                        (unsigned)FIELD_GET(get_reg(guest, SMMU_CMDQ_CONS),
+                                            CMDQ_CONS, ERR));
+            return false;
+        }
         if (aio_clock_ns() > deadline) {
             g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
                         "CMD_SYNC is not done after a second, GERROR is 0x%x",
-                        (unsigned)viommu_mmio_read(guest->viommu, SMMU_GERROR,
-                                                   4));
+                        get_reg(guest, SMMU_GERROR));
             return false;
         }
         sched_yield();

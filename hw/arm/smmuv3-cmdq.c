@@ -88,6 +88,7 @@ typedef struct CommandRun {
     struct iommu_viommu_arm_smmuv3_invalidate batch[CMDQ_CHUNK];
     uint32_t batch_at[CMDQ_CHUNK];
     uint32_t batch_count;
+    bool said;                  /* why the host did not do it */
 } CommandRun;
 
 GuestRing smmuv3_cmdq_ring(const Smmuv3 *s)
@@ -147,6 +148,7 @@ static CommandError batch_failed(Smmuv3 *s, CommandRun *run, int err,
     }
     viommu_warn_once(&s->parent, SMMUV3_WARN_HOST_INVALIDATE,
                      "the host's invalidation fails: %s", g_strerror(-err));
+    run->said = true;
     run->done = run->batch_at[0];
     return CERROR_ABT;
 }
@@ -388,6 +390,7 @@ static bool run_begin(Smmuv3 *s, CommandRun *run)
     run->chunk_count = 0;
     run->chunk_next = 0;
     run->batch_count = 0;
+    run->said = false;
     return guest_ring_used(&run->ring) > 0;
 }
 
@@ -397,7 +400,7 @@ static void warn(Smmuv3 *s, const CommandRun *run, CommandError error)
         viommu_warn_once(&s->parent, SMMUV3_WARN_COMMAND,
                          "illegal command at index %u of the command queue",
                          guest_ring_index(&run->ring, run->done));
-    } else {
+    } else if (!run->said) {
         viommu_warn_once(&s->parent, SMMUV3_WARN_CMDQ_ABORT,
                          "command at index %u of the queue at 0x%" PRIx64
                          " cannot be fetched or done",
