@@ -19,7 +19,6 @@
 
 /**
  * struct World - one unit and what is around it, for one try
- * @failing: below the mock devices of the host, borrowed
  * @iommu: what its devices are behind
  * @unit: its fixture, which has @viommu and @open
  * @open: devices
@@ -28,7 +27,6 @@
  */
 typedef struct World {
     HostIommu *host;
-    HostIommu *failing;
     HardwareIommu iommu;
     void *unit;
     Viommu *viommu;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
+ * What fails is the process's, not a host's: a host may come and go meanwhile.
+ *
  * The kernel counts a thread's allocations down, those of its other system
  * calls too. So the count is set just before a host call, from what is left for
  * all threads, and read back just after it.
@@ -17,6 +19,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* IDs are the lowest free ones. */
+#define SWEPT_IDS 256
+
 #define FAILSLAB "/sys/kernel/debug/failslab/"
 
 typedef enum Failing {
@@ -25,18 +30,24 @@ typedef enum Failing {
     FAILING_ALLOCATIONS,
 } Failing;
 
-typedef struct FailingHost {
-    HostIommu base;
-    HostIommu *inner;               /* [const] owned */
-    unsigned long request;          /* [const] */
-    _Atomic uint64_t counted;
+/* On whatever of these hosts. */
+typedef struct Failures {
     atomic_int failing;             /* Failing */
     int err;                        /* [const] while calls fail */
     _Atomic uint64_t calls;         /* to go, the one that fails included */
     pthread_mutex_t lock;           /* across a call, if allocations fail */
     uint64_t allocations;           /* [lock] to go */
     atomic_bool failed;
+} Failures;
+
+typedef struct FailingHost {
+    HostIommu base;
+    HostIommu *inner;               /* [const] owned */
+    unsigned long request;          /* [const] */
+    _Atomic uint64_t counted;
 } FailingHost;
+
+static Failures failures = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static FailingHost *failing(HostIommu *base)
 {
@@ -61,30 +72,30 @@ static uint64_t fail_nth_read(int fd)
     return strtoull(text, NULL, 10);
 }
 
-static int fail_nth_begin(FailingHost *host)
+static int fail_nth_begin(void)
 {
     int fd;
 
-    pthread_mutex_lock(&host->lock);
+    pthread_mutex_lock(&failures.lock);
     fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
     g_assert_cmpint(fd, >=, 0);
-    if (host->allocations > 0) {
-        fail_nth_write(fd, host->allocations);
+    if (failures.allocations > 0) {
+        fail_nth_write(fd, failures.allocations);
     }
     return fd;
 }
 
-static void fail_nth_end(FailingHost *host, int fd)
+static void fail_nth_end(int fd)
 {
     int saved_errno = errno;
 
-    if (host->allocations > 0) {
-        host->allocations = fail_nth_read(fd);
+    if (failures.allocations > 0) {
+        failures.allocations = fail_nth_read(fd);
         fail_nth_write(fd, 0);
-        atomic_store(&host->failed, host->allocations == 0);
+        atomic_store(&failures.failed, failures.allocations == 0);
     }
     close(fd);
-    pthread_mutex_unlock(&host->lock);
+    pthread_mutex_unlock(&failures.lock);
     errno = saved_errno;
 }
 
@@ -96,13 +107,13 @@ typedef struct Call {
     int fd;
 } Call;
 
-static bool call_is_the_one(FailingHost *host)
+static bool call_is_the_one(void)
 {
-    if (atomic_fetch_sub(&host->calls, 1) != 1) {
+    if (atomic_fetch_sub(&failures.calls, 1) != 1) {
         return false;
     }
-    atomic_store(&host->failed, true);
-    errno = host->err;
+    atomic_store(&failures.failed, true);
+    errno = failures.err;
     return true;
 }
 
@@ -110,22 +121,22 @@ static bool call_is_the_one(FailingHost *host)
  * @counts: the call is one that may fail
  * Return: false if it is the call that fails; errno is set.
  */
-static bool call_begin(FailingHost *host, bool counts, Call *call)
+static bool call_begin(bool counts, Call *call)
 {
-    call->failing = atomic_load(&host->failing);
+    call->failing = atomic_load(&failures.failing);
     if (call->failing == FAILING_CALLS && counts) {
-        return !call_is_the_one(host);
+        return !call_is_the_one();
     }
     if (call->failing == FAILING_ALLOCATIONS) {
-        call->fd = fail_nth_begin(host);
+        call->fd = fail_nth_begin();
     }
     return true;
 }
 
-static void call_end(FailingHost *host, const Call *call)
+static void call_end(const Call *call)
 {
     if (call->failing == FAILING_ALLOCATIONS) {
-        fail_nth_end(host, call->fd);
+        fail_nth_end(call->fd);
     }
 }
 
@@ -136,11 +147,11 @@ static int failing_ioctl(HostIommu *base, int fd, unsigned long request,
     Call call;
     int ret;
 
-    if (!call_begin(host, request != IOMMU_DESTROY, &call)) {
+    if (!call_begin(request != IOMMU_DESTROY, &call)) {
         return -1;
     }
     ret = host->inner->ops->ioctl(host->inner, fd, request, arg);
-    call_end(host, &call);
+    call_end(&call);
     if (ret == 0 && request == host->request) {
         atomic_fetch_add(&host->counted, 1);
     }
@@ -153,11 +164,11 @@ static ssize_t failing_read(HostIommu *base, int fd, void *buf, size_t count)
     Call call;
     ssize_t ret;
 
-    if (!call_begin(host, true, &call)) {
+    if (!call_begin(true, &call)) {
         return -1;
     }
     ret = host->inner->ops->read(host->inner, fd, buf, count);
-    call_end(host, &call);
+    call_end(&call);
     return ret;
 }
 
@@ -168,11 +179,11 @@ static ssize_t failing_write(HostIommu *base, int fd, const void *buf,
     Call call;
     ssize_t ret;
 
-    if (!call_begin(host, true, &call)) {
+    if (!call_begin(true, &call)) {
         return -1;
     }
     ret = host->inner->ops->write(host->inner, fd, buf, count);
-    call_end(host, &call);
+    call_end(&call);
     return ret;
 }
 
@@ -182,18 +193,32 @@ static int failing_close(HostIommu *base, int fd)
     Call call;
     int ret;
 
-    call_begin(host, false, &call);
+    call_begin(false, &call);
     ret = host->inner->ops->close(host->inner, fd);
-    call_end(host, &call);
+    call_end(&call);
     return ret;
+}
+
+/* No object is left, whoever may know of it. */
+static void check_no_object(HostIommu *inner)
+{
+    for (uint32_t id = 1; id <= SWEPT_IDS; id++) {
+        struct iommu_destroy cmd = { .size = sizeof(cmd), .id = id };
+        int ret = inner->ops->ioctl(inner, inner->fd, IOMMU_DESTROY, &cmd);
+
+        if (ret == 0 || errno != ENOENT) {
+            g_error("object %u is left (%s)", id,
+                    ret == 0 ? "unused" : g_strerror(errno));
+        }
+    }
 }
 
 static void failing_free(HostIommu *base)
 {
     FailingHost *host = failing(base);
 
+    check_no_object(host->inner);
     host_iommu_free(host->inner);
-    pthread_mutex_destroy(&host->lock);
     g_free(host);
 }
 
@@ -213,8 +238,19 @@ HostIommu *failing_host_new(HostIommu *inner, unsigned long request)
     host->base.fd = inner->fd;
     host->inner = inner;
     host->request = request;
-    pthread_mutex_init(&host->lock, NULL);
     return &host->base;
+}
+
+HostIommu *failing_host_open(FailingHostOpenFunc *func, const char *path,
+                             GError **error)
+{
+    HostIommu *inner;
+    Call call;
+
+    call_begin(false, &call);
+    inner = func(path, error);
+    call_end(&call);
+    return inner ? failing_host_new(inner, 0) : NULL;
 }
 
 uint64_t failing_host_counted(HostIommu *host)
@@ -222,27 +258,27 @@ uint64_t failing_host_counted(HostIommu *host)
     return atomic_load(&failing(host)->counted);
 }
 
-void failing_host_fail_call(HostIommu *host, uint64_t nth, int err)
+void failing_host_fail_call(uint64_t nth, int err)
 {
-    failing(host)->err = err;
-    atomic_store(&failing(host)->failed, false);
-    atomic_store(&failing(host)->calls, nth);
-    atomic_store(&failing(host)->failing, FAILING_CALLS);
+    failures.err = err;
+    atomic_store(&failures.failed, false);
+    atomic_store(&failures.calls, nth);
+    atomic_store(&failures.failing, FAILING_CALLS);
 }
 
-void failing_host_fail_allocation(HostIommu *host, uint64_t nth)
+void failing_host_fail_allocation(uint64_t nth)
 {
-    pthread_mutex_lock(&failing(host)->lock);
-    failing(host)->allocations = nth;
-    pthread_mutex_unlock(&failing(host)->lock);
-    atomic_store(&failing(host)->failed, false);
-    atomic_store(&failing(host)->failing, FAILING_ALLOCATIONS);
+    pthread_mutex_lock(&failures.lock);
+    failures.allocations = nth;
+    pthread_mutex_unlock(&failures.lock);
+    atomic_store(&failures.failed, false);
+    atomic_store(&failures.failing, FAILING_ALLOCATIONS);
 }
 
-bool failing_host_stop(HostIommu *host)
+bool failing_host_stop(void)
 {
-    atomic_store(&failing(host)->failing, FAILING_NOTHING);
-    return atomic_load(&failing(host)->failed);
+    atomic_store(&failures.failing, FAILING_NOTHING);
+    return atomic_load(&failures.failed);
 }
 
 static bool write_text(const char *path, const char *text)

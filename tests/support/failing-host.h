@@ -3,7 +3,8 @@
  * FailingHost: a HostIommu over another one, one call of which fails on demand:
  * the Nth call, by an errno and without being made; or, on a real kernel,
  * whichever call makes the Nth allocation of all calls, by its fault injection
- * (fail-nth, CONFIG_FAILSLAB). It also counts the calls of one request.
+ * (fail-nth, CONFIG_FAILSLAB). All such hosts count together. It also counts
+ * the calls of one request, and aborts if an object is left when it is freed.
  *
  * Threads: calls on any; armed, disarmed and asked on the test's.
  * Locks:   while allocations are counted a lock of its own, so that calls come
@@ -23,6 +24,17 @@
  */
 HostIommu *failing_host_new(HostIommu *inner, unsigned long request);
 
+typedef HostIommu *FailingHostOpenFunc(const char *path, GError **error);
+
+/**
+ * failing_host_open() - one over what @func gives, the opening of which may
+ * meet the kernel's Nth allocation too
+ *
+ * Return: NULL and @error set if that was NULL.
+ */
+HostIommu *failing_host_open(FailingHostOpenFunc *func, const char *path,
+                             GError **error);
+
 /* How many of them succeeded. */
 uint64_t failing_host_counted(HostIommu *host);
 
@@ -32,17 +44,17 @@ uint64_t failing_host_counted(HostIommu *host);
  * IOMMU_DESTROY and close are not counted: no kernel refuses them for want of
  * something.
  */
-void failing_host_fail_call(HostIommu *host, uint64_t nth, int err);
+void failing_host_fail_call(uint64_t nth, int err);
 
 /**
  * failing_host_fail_allocation() - from now on, the kernel's @nth fails
  *
  * Context: failing_host_can_fail_allocations().
  */
-void failing_host_fail_allocation(HostIommu *host, uint64_t nth);
+void failing_host_fail_allocation(uint64_t nth);
 
 /* No call fails any more. Return: whether one has been made to. */
-bool failing_host_stop(HostIommu *host);
+bool failing_host_stop(void);
 
 /**
  * failing_host_can_fail_allocations() - set the kernel's fault injection up

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A sweep of failures over a step: on the kernel (--host kernel) its own fault
+ * injection has the Nth allocation fail that the host calls of a step make, on
+ * whatever thread; on the emulated host's mock devices (--host mock) the Nth
+ * call fails by an errno. N goes up until a step has nothing left to fail, by 1
+ * or, where each try is slow, by --every COUNT.
+ *
+ * Threads: the test's.
+ * Locks:   none.
+ */
+#ifndef TESTS_HOST_FAIL_SWEEP_H
+#define TESTS_HOST_FAIL_SWEEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/**
+ * struct FailTry - what shall fail
+ * @step: as given to fail_sweep_add()
+ * @err: 0: allocations of the kernel
+ */
+typedef struct FailTry {
+    const void *step;
+    int err;
+    uint64_t nth;
+} FailTry;
+
+/**
+ * FailTryFunc - make what is there before, try the step, free all
+ * @refused: set: did it fail as a whole?
+ *
+ * The step is what comes between fail_try_begin() and failing_host_stop().
+ * Return: what the latter did.
+ */
+typedef bool FailTryFunc(const FailTry *fail, bool *refused);
+
+void fail_try_begin(const FailTry *fail);
+
+/* "mock" or "kernel". */
+const char *fail_sweep_host(void);
+
+/* A test for each way to fail. @step stays the caller's. */
+void fail_sweep_add(const char *path, FailTryFunc *func, const void *step);
+
+/* main() of a program whose steps @add adds. */
+int fail_sweep_main(int argc, char **argv, void (*add)(void));
+
+#endif
