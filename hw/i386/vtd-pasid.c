@@ -193,9 +193,9 @@ static bool pasid_attach(Vtd *v, VtdDevice *d, uint32_t pasid,
     pt_id = hwpt.id != 0 ? hwpt.id : v->parent.host.parent_hwpt_id;
     if (!viommu_attach(&v->parent, &d->parent, pasid, pt_id, error)) {
         if (target->faults) {
-            g_prefix_error(error, "with page requests, which a virtual "
-                           "function, or a device without PRI, cannot have "
-                           "(give the vIOMMU svm=off): ");
+            g_prefix_error(error, "with page requests (a virtual function, or "
+                           "a device without PRI, cannot have them: then "
+                           "give the vIOMMU svm=off): ");
         }
         attachment_drop(v, d, pasid);
         viommu_hwpt_destroy(&v->parent, &hwpt);

@@ -77,11 +77,11 @@ static const Refusal vtd_refusals[] = {
     { "page-requests-old-kernel", IOMMU_FAULT_QUEUE_ALLOC, 1, ENOTTY,
       "cannot allocate a fault queue", "Linux 6.11" },
     { "virtual-function", VFIO_DEVICE_ATTACH_IOMMUFD_PT, 1, EINVAL,
-      "cannot attach", "a device without PRI, cannot have (give the vIOMMU "
-      "svm=off)" },
+      "cannot attach", "a device without PRI, cannot have them: then "
+      "give the vIOMMU svm=off" },
     { "no-PRI", VFIO_DEVICE_ATTACH_IOMMUFD_PT, 1, EOPNOTSUPP,
-      "cannot attach", "a device without PRI, cannot have (give the vIOMMU "
-      "svm=off)" },
+      "cannot attach", "a device without PRI, cannot have them: then "
+      "give the vIOMMU svm=off" },
     { "memlock", IOMMU_IOAS_MAP, 1, ENOMEM,
       "cannot map 4194304 bytes of guest memory at 0x40000000 into IOAS",
       "RLIMIT_MEMLOCK" },
