@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "race.h"
+
+#include "message-log.h"
+#include "own-options.h"
+#include "proc-self.h"
+
+#include "base/rcu.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Of the sanitizers' runtimes, where there is one. */
+extern void __sanitizer_set_death_callback(void (*callback)(void))
+    __attribute__((weak));
+
+static gint seconds = -1;
+static gint64 cycles = -1;
+static gint64 seed = -1;
+static char *host_name;
+
+static const Race *race;
+static RaceCounts sum;
+static uint64_t rounds;
+static uint64_t quiet_points;
+
+/* ---- The seed of a round that fails ---- */
+
+/* Written while nothing runs; for a signal handler. */
+static char epitaph[160];
+
+static void write_epitaph(void)
+{
+    ssize_t unused G_GNUC_UNUSED =
+        write(STDERR_FILENO, epitaph, strlen(epitaph));
+}
+
+/* Once: SA_RESETHAND has it end as it would have. */
+static void die(int signal_number)
+{
+    write_epitaph();
+    raise(signal_number);
+}
+
+/* Signals that a sanitizer has taken are left to it: it calls back. */
+static void watch_signals(void)
+{
+    static const int deadly[] = { SIGABRT, SIGBUS, SIGSEGV, SIGTERM };
+    const struct sigaction action = {
+        .sa_handler = die, .sa_flags = SA_RESETHAND | SA_NODEFER,
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(deadly); i++) {
+        struct sigaction old;
+
+        sigaction(deadly[i], NULL, &old);
+        if (old.sa_handler == SIG_DFL) {
+            sigaction(deadly[i], &action, NULL);
+        }
+    }
+    if (__sanitizer_set_death_callback) {
+        __sanitizer_set_death_callback(write_epitaph);
+    }
+}
+
+static guint32 round_seed(void)
+{
+    return (guint32)seed + (guint32)rounds;
+}
+
+/* ---- A round ---- */
+
+static bool goes_on(gint64 end)
+{
+    if (cycles >= 0 && sum.lives < (uint64_t)cycles) {
+        return true;
+    }
+    return seconds >= 0 && g_get_monotonic_time() < end;
+}
+
+static uint64_t progress(RaceRun *run, void *opaque)
+{
+    return race->progress ? race->progress(opaque)
+                          : atomic_load(&run->gate.steps);
+}
+
+static void blow(RaceRun *run, void *opaque)
+{
+    uint64_t goal = progress(run, opaque) + race->stride;
+
+    gate_open(&run->gate);
+    while (progress(run, opaque) < goal) {
+        gate_await_steps(&run->gate, MAX(race->stride / 10, 1));
+    }
+    gate_close(&run->gate);
+    if (race->kick) {
+        race->kick(opaque);
+    }
+    gate_await_quiet(&run->gate);
+    race->check(opaque);
+    quiet_points++;
+}
+
+static void add_counts(const RaceCounts *counts)
+{
+    sum.events += counts->events;
+    sum.groups += counts->groups;
+    sum.plugs += counts->plugs;
+    sum.resets += counts->resets;
+    sum.lives += counts->lives;
+}
+
+static void run_round(gint64 end)
+{
+    RaceRun run = {
+        .rand = g_rand_new_with_seed(round_seed()), .host = host_name,
+    };
+    void *opaque;
+
+    snprintf(epitaph, sizeof(epitaph),
+             "# race %s: ended in round %" G_GUINT64_FORMAT
+             ", which is the first with --seed %u\n",
+             race->name, rounds, round_seed());
+    gate_init(&run.gate);
+    opaque = race->setup(&run);
+    blow(&run, opaque);
+    /* Of rounds that take long the rest may be left out. */
+    for (unsigned i = 1; i < race->quiet_points && goes_on(end); i++) {
+        blow(&run, opaque);
+    }
+    gate_end(&run.gate);
+    race->teardown(opaque, &run);
+    gate_destroy(&run.gate);
+    g_rand_free(run.rand);
+    rcu_defer_drain();
+    add_counts(&run.counts);
+    rounds++;
+}
+
+/* What else there is to say would be a mistake, of whose ever. */
+static void check_messages(void)
+{
+    for (unsigned i = 0; i < message_log_count(); i++) {
+        const char *message = message_log_get(i);
+
+        if (!race->expects || !race->expects(message)) {
+            g_error("%s", message);
+        }
+    }
+}
+
+/* ---- The run ---- */
+
+static void summarize(void)
+{
+    g_test_message("race %s: rounds=%" G_GUINT64_FORMAT
+                   " quiet=%" G_GUINT64_FORMAT " events=%" G_GUINT64_FORMAT
+                   " groups=%" G_GUINT64_FORMAT " plugs=%" G_GUINT64_FORMAT
+                   " resets=%" G_GUINT64_FORMAT " lives=%" G_GUINT64_FORMAT
+                   " seed=%" G_GINT64_FORMAT,
+                   race->name, rounds, quiet_points, sum.events, sum.groups,
+                   sum.plugs, sum.resets, sum.lives, seed);
+}
+
+static void check_least(void)
+{
+    g_assert_cmpuint(sum.events, >=, race->least.events);
+    g_assert_cmpuint(sum.groups, >=, race->least.groups);
+    g_assert_cmpuint(sum.plugs, >=, race->least.plugs);
+    g_assert_cmpuint(sum.resets, >=, race->least.resets);
+    g_assert_cmpuint(sum.lives, >=, race->least.lives);
+}
+
+static void test_race(void)
+{
+    gint64 end = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+    const unsigned threads = proc_self_lasting_threads();
+    unsigned fds = 0;
+
+    do {
+        message_log_start();
+        run_round(end);
+        check_messages();
+        message_log_stop();
+        if (fds == 0) {
+            /* Some things are made once and stay. */
+            fds = proc_self_fds();
+        }
+        g_assert_cmpuint(proc_self_fds(), ==, fds);
+        proc_self_wait_threads(threads);
+    } while (goes_on(end));
+    summarize();
+    check_least();
+    if (race->end) {
+        race->end();
+    }
+}
+
+static const GOptionEntry options[] = {
+    { "seconds", 0, 0, G_OPTION_ARG_INT, &seconds,
+      "At least so long (2, unless --cycles is given)", "N" },
+    { "cycles", 0, 0, G_OPTION_ARG_INT64, &cycles,
+      "At least so many lives of host queues", "N" },
+    { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Of the first round", "S" },
+    { "host", 0, 0, G_OPTION_ARG_STRING, &host_name,
+      "Whose devices (emulated)", "emulated|mock|kernel" },
+    G_OPTION_ENTRY_NULL,
+};
+
+static void parse_options(int *argc, char ***argv)
+{
+    own_options_parse(options, argc, argv);
+    if (race->options) {
+        own_options_parse(race->options, argc, argv);
+    }
+    if (seed < 0) {
+        seed = g_random_int();
+    }
+    if (seconds < 0 && cycles < 0) {
+        seconds = 2;
+    }
+    if (!host_name) {
+        host_name = g_strdup("emulated");
+    }
+}
+
+int race_main(int argc, char **argv, const Race *the_race)
+{
+    g_autofree char *path = g_strdup_printf("/stress/%s", the_race->name);
+    int ret;
+
+    race = the_race;
+    parse_options(&argc, &argv);
+    g_test_init(&argc, &argv, NULL);
+    g_test_message("--host %s --seconds %d --cycles %" G_GINT64_FORMAT
+                   " --seed %" G_GINT64_FORMAT, host_name, seconds, cycles,
+                   seed);
+    watch_signals();
+    rcu_register_thread();
+    g_test_add_func(path, test_race);
+    ret = g_test_run();
+    rcu_unregister_thread();
+    return ret;
+}
