@@ -8,14 +8,11 @@
 
 G_STATIC_ASSERT((int)SMMUV3_IRQ_COUNT <= COUNTING_SINK_LINES);
 
-Fixture *fixture_new_on(HostIommu *host, const Smmuv3Properties *properties,
-                        bool iothread)
+/* What @f has is its host and its context. */
+static Fixture *fixture_init(Fixture *f, const Smmuv3Properties *properties)
 {
-    Fixture *f = g_new0(Fixture, 1);
     GError *error = NULL;
 
-    f->host = host;
-    f->ctx = test_context_new(iothread, &f->iothread);
     f->ram = guest_ram_new(&f->mem);
     counting_sink_init(&f->irq);
     f->devices = g_ptr_array_new();
@@ -26,6 +23,27 @@ Fixture *fixture_new_on(HostIommu *host, const Smmuv3Properties *properties,
                            properties, &error);
     g_assert_no_error(error);
     return f;
+}
+
+Fixture *fixture_new_on(HostIommu *host, const Smmuv3Properties *properties,
+                        bool iothread)
+{
+    Fixture *f = g_new0(Fixture, 1);
+
+    f->host = host;
+    f->ctx = test_context_new(iothread, &f->iothread);
+    return fixture_init(f, properties);
+}
+
+Fixture *fixture_new_in(HostIommu *host, const Smmuv3Properties *properties,
+                        AioContext *ctx)
+{
+    Fixture *f = g_new0(Fixture, 1);
+
+    f->host = host;
+    f->ctx = aio_context_ref(ctx);
+    f->shared = true;
+    return fixture_init(f, properties);
 }
 
 Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread)
@@ -59,7 +77,11 @@ void fixture_free(Fixture *f)
     viommu_free(f->viommu);
     g_assert_cmpuint(f->host->hardware->count_left(f->host), ==, 0);
     host_iommu_free(f->host);
-    test_context_free(f->ctx, f->iothread);
+    if (f->shared) {
+        aio_context_unref(f->ctx);
+    } else {
+        test_context_free(f->ctx, f->iothread);
+    }
     guest_ram_free(f->ram, f->mem);
     g_free(f);
 }

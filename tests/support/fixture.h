@@ -23,6 +23,7 @@ typedef struct Fixture {
     HostIommu *host;
     IOThread *iothread;         /* NULL: the context's home is the test */
     AioContext *ctx;
+    bool shared;                /* @ctx is somebody else's */
     GuestMem *mem;
     uint8_t *ram;
     CountingSink irq;
@@ -42,6 +43,10 @@ Fixture *fixture_new(const Smmuv3Properties *properties, bool iothread);
 /* The same on @host, any that has HardwareOps; given. */
 Fixture *fixture_new_on(HostIommu *host, const Smmuv3Properties *properties,
                         bool iothread);
+
+/* The same in @ctx, whose home is somebody else's. */
+Fixture *fixture_new_in(HostIommu *host, const Smmuv3Properties *properties,
+                        AioContext *ctx);
 
 /* Unplugs what is plugged, asserts that nothing is left on the host. */
 void fixture_free(Fixture *f);

@@ -3,14 +3,11 @@
 
 #include <string.h>
 
-VtdFixture *vtd_fixture_new_on(HostIommu *host,
-                               const VtdProperties *properties, bool iothread)
+/* What @f has is its host and its context. */
+static VtdFixture *fixture_init(VtdFixture *f, const VtdProperties *properties)
 {
-    VtdFixture *f = g_new0(VtdFixture, 1);
     GError *error = NULL;
 
-    f->host = host;
-    f->ctx = test_context_new(iothread, &f->iothread);
     f->ram = guest_ram_new(&f->mem);
     counting_sink_init(&f->irq);
     f->devices = g_ptr_array_new();
@@ -21,6 +18,28 @@ VtdFixture *vtd_fixture_new_on(HostIommu *host,
                         properties, &error);
     g_assert_no_error(error);
     return f;
+}
+
+VtdFixture *vtd_fixture_new_on(HostIommu *host,
+                               const VtdProperties *properties, bool iothread)
+{
+    VtdFixture *f = g_new0(VtdFixture, 1);
+
+    f->host = host;
+    f->ctx = test_context_new(iothread, &f->iothread);
+    return fixture_init(f, properties);
+}
+
+VtdFixture *vtd_fixture_new_in(HostIommu *host,
+                               const VtdProperties *properties,
+                               AioContext *ctx)
+{
+    VtdFixture *f = g_new0(VtdFixture, 1);
+
+    f->host = host;
+    f->ctx = aio_context_ref(ctx);
+    f->shared = true;
+    return fixture_init(f, properties);
 }
 
 VtdFixture *vtd_fixture_new(const VtdProperties *properties, bool iothread)
@@ -39,7 +58,11 @@ void vtd_fixture_free(VtdFixture *f)
     viommu_free(f->viommu);
     g_assert_cmpuint(f->host->hardware->count_left(f->host), ==, 0);
     host_iommu_free(f->host);
-    test_context_free(f->ctx, f->iothread);
+    if (f->shared) {
+        aio_context_unref(f->ctx);
+    } else {
+        test_context_free(f->ctx, f->iothread);
+    }
     guest_ram_free(f->ram, f->mem);
     g_free(f);
 }

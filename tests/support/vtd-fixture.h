@@ -36,6 +36,7 @@ typedef struct VtdFixture {
     HostIommu *host;
     IOThread *iothread;         /* NULL: the context's home is the test */
     AioContext *ctx;
+    bool shared;                /* @ctx is somebody else's */
     GuestMem *mem;
     uint8_t *ram;
     CountingSink irq;
@@ -56,6 +57,11 @@ VtdFixture *vtd_fixture_new(const VtdProperties *properties, bool iothread);
 /* The same on @host, any that has HardwareOps; given. */
 VtdFixture *vtd_fixture_new_on(HostIommu *host,
                                const VtdProperties *properties, bool iothread);
+
+/* The same in @ctx, whose home is somebody else's. */
+VtdFixture *vtd_fixture_new_in(HostIommu *host,
+                               const VtdProperties *properties,
+                               AioContext *ctx);
 
 /* Unplugs what is plugged, asserts that nothing is left on the host. */
 void vtd_fixture_free(VtdFixture *f);
