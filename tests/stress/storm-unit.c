@@ -4,6 +4,7 @@
 #include "storm-guest.h"
 
 #include <sched.h>
+#include <string.h>
 
 #define PLUG_STEPS 12
 
@@ -129,6 +130,22 @@ uint64_t storm_unit_lives(StormUnit *unit)
                          : emul_get_calls_counted(unit->f->host);
 }
 
+void storm_unit_count(StormUnit *unit, RaceCounts *counts)
+{
+    const StormBooks *books = &unit->books;
+
+    counts->lives += storm_unit_lives(unit);
+    counts->groups += storm_counted(&books->sva_raised) +
+                      storm_counted(&books->host_raised);
+    counts->plugs += storm_counted(&books->plugs);
+    counts->resets += storm_counted(&books->resets);
+}
+
+bool storm_expects(const char *message)
+{
+    return strstr(message, "does not fit in the page request");
+}
+
 /* ---- Life ---- */
 
 void storm_unit_kick(StormUnit *unit)
@@ -152,7 +169,8 @@ static void add_threads(StormUnit *unit)
     gate_add_thread(unit->gate, "monitor", plug_step, unit);
 }
 
-static void make_fixture(StormUnit *unit, const char *host_name)
+static void make_fixture(StormUnit *unit, const char *host_name,
+                         AioContext *ctx)
 {
     const VtdProperties properties = {
         .svm = true, .caching_mode = true, .pt = true, .fs1gp = true,
@@ -168,7 +186,8 @@ static void make_fixture(StormUnit *unit, const char *host_name)
                                      &unit->counted, &error);
 
     g_assert_no_error(error);
-    unit->f = vtd_fixture_new_on(host, &properties, true);
+    unit->f = ctx ? vtd_fixture_new_in(host, &properties, ctx)
+                  : vtd_fixture_new_on(host, &properties, true);
     if (!unit->counted) {
         emul_set_failure(host, &count_lives);
     }
@@ -185,12 +204,13 @@ static void probe(StormUnit *unit)
     }
 }
 
-StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name)
+StormUnit *storm_unit_new_in(Gate *gate, GRand *seeds, const char *host_name,
+                             AioContext *ctx)
 {
     StormUnit *unit = g_new0(StormUnit, 1);
 
     unit->gate = gate;
-    make_fixture(unit, host_name);
+    make_fixture(unit, host_name, ctx);
     pthread_mutex_init(&unit->guest, NULL);
     for (unsigned i = 0; i < STORM_ACTORS; i++) {
         unit->rand[i] = g_rand_new_with_seed(g_rand_int(seeds));
@@ -213,6 +233,11 @@ StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name)
     }
     add_threads(unit);
     return unit;
+}
+
+StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name)
+{
+    return storm_unit_new_in(gate, seeds, host_name, NULL);
 }
 
 void storm_unit_free(StormUnit *unit)

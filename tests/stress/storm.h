@@ -26,6 +26,7 @@
 
 #include "gate.h"
 #include "host-port.h"
+#include "race.h"
 #include "storm-handler.h"
 #include "sva-port.h"
 #include "vtd-fixture.h"
@@ -148,6 +149,10 @@ static inline uint64_t storm_host_busy(StormUnit *unit)
  */
 StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name);
 
+/* The same in @ctx, whose home is somebody else's. */
+StormUnit *storm_unit_new_in(Gate *gate, GRand *seeds, const char *host_name,
+                             AioContext *ctx);
+
 /* The gate has ended. Asserts that nothing is left. */
 void storm_unit_free(StormUnit *unit);
 
@@ -162,6 +167,12 @@ void storm_unit_check(StormUnit *unit);
 
 /* Fault queues that the host has made for this unit. */
 uint64_t storm_unit_lives(StormUnit *unit);
+
+/* Add what there was, before the unit is freed. */
+void storm_unit_count(StormUnit *unit, RaceCounts *counts);
+
+/* The one message that a storm may cause. */
+bool storm_expects(const char *message);
 
 /* storm-vcpu.c: steps of vCPU threads, GateThreads'; opaque is the unit. */
 void storm_churn_step(void *opaque);

@@ -9,10 +9,7 @@
  * The life of a fault queue is the measure of time: it begins with the first
  * HWPT that has page requests and ends with the last.
  */
-#include "race.h"
 #include "storm.h"
-
-#include <string.h>
 
 #define MAX_UNITS 8
 
@@ -116,24 +113,13 @@ static void storm_teardown(void *opaque, RaceRun *run)
 {
     Storm *storm = opaque;
 
-    run->counts.lives += storm_lives(storm);
     for (gint i = 0; i < unit_count; i++) {
-        const StormBooks *unit = &storm->units[i]->books;
-
-        run->counts.groups += total(&unit->sva_raised) +
-                              total(&unit->host_raised);
-        run->counts.plugs += total(&unit->plugs);
-        run->counts.resets += total(&unit->resets);
-        add_books(&books, unit);
+        storm_unit_count(storm->units[i], &run->counts);
+        add_books(&books, &storm->units[i]->books);
         busy += storm_host_busy(storm->units[i]);
         storm_unit_free(storm->units[i]);
     }
     g_free(storm);
-}
-
-static bool storm_expects(const char *message)
-{
-    return strstr(message, "does not fit in the page request");
 }
 
 /* ---- The run ---- */
