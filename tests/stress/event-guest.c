@@ -267,6 +267,7 @@ void event_guest_vcpu_step(EventGuest *g)
 {
     unsigned log2 = g_rand_int_range(g->rand, 0, EVENT_MAX_LOG2 + 1);
 
+    event_guest_acknowledge_abort(g);
     switch (g_rand_int_range(g->rand, 0, 8)) {
     case 0:
         event_guest_reset(g, log2);

@@ -93,7 +93,7 @@ void event_guest_mask(EventGuest *g);
 /* Acknowledge that the queue was not in memory, if so. */
 void event_guest_acknowledge_abort(EventGuest *g);
 
-/* One of these at random. */
+/* One of these at random, and the acknowledgement. */
 void event_guest_vcpu_step(EventGuest *g);
 
 /* ---- The monitor ---- */

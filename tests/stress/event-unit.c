@@ -15,8 +15,9 @@
 
 /* ---- Hardware ---- */
 
-static void report(EventPort *port, uint64_t count)
+void event_port_report(EventPort *port)
 {
+    uint64_t count = counter_get(&port->queued) + counter_get(&port->lost) + 1;
     HostIommu *host = port->unit->f->host;
     const uint64_t event[4] = {
         0x10, BIT(35), (uint64_t)port->index << EVENT_TAG_SHIFT | count, 0,
@@ -46,7 +47,7 @@ static void report_step(void *opaque)
     uint64_t before = counter_get(&port->queued);
 
     for (unsigned i = 0; i < BURST; i++) {
-        report(port, counter_get(&port->queued) + counter_get(&port->lost) + 1);
+        event_port_report(port);
     }
     gate_step(port->unit->gate);
     if (port->unit->bursty) {

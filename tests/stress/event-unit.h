@@ -56,6 +56,9 @@ typedef struct EventUnit {
 EventUnit *event_unit_new(Gate *gate, GRand *seeds, const char *host_name,
                           AioContext *ctx, unsigned log2);
 
+/* One event, by a reporter's thread: for those that have no load. */
+void event_port_report(EventPort *port);
+
 /* The threads that every race has: reporters, and the guest's handler. */
 void event_unit_add_load(EventUnit *unit);
 

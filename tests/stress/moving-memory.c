@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define MOVE_STEPS 4
+
 static void *view_new(MovingMemory *m, unsigned stretch)
 {
     void *view = mmap(NULL, MOVING_STRETCH_SIZE, PROT_READ | PROT_WRITE,
@@ -62,20 +64,28 @@ static void replace(MovingMemory *m, void *const *views)
     m->moves++;
 }
 
-void moving_memory_move(MovingMemory *m, GRand *rand, unsigned may_go)
+static void move(MovingMemory *m)
 {
     void *views[MOVING_STRETCHES];
 
     for (unsigned i = 0; i < MOVING_STRETCHES; i++) {
-        if (may_go & 1u << i && g_rand_int_range(rand, 0, 4) == 0) {
+        if (m->may_go & 1u << i && g_rand_int_range(m->rand, 0, 4) == 0) {
             views[i] = NULL;
-        } else if (m->views[i] && g_rand_boolean(rand)) {
+        } else if (m->views[i] && g_rand_boolean(m->rand)) {
             views[i] = m->views[i];
         } else {
             views[i] = view_new(m, i);
         }
     }
     replace(m, views);
+}
+
+void moving_memory_step(void *opaque)
+{
+    MovingMemory *m = opaque;
+
+    move(m);
+    gate_await_steps(m->gate, g_rand_int_range(m->rand, 1, MOVE_STEPS));
 }
 
 void moving_memory_settle(MovingMemory *m)
@@ -88,11 +98,16 @@ void moving_memory_settle(MovingMemory *m)
     replace(m, views);
 }
 
-void moving_memory_init(MovingMemory *m, GuestMem *mem, uint8_t **ram)
+void moving_memory_init(MovingMemory *m, Gate *gate, GRand *seeds,
+                        GuestMem *mem, uint8_t **ram)
 {
     void *views[MOVING_STRETCHES];
 
-    *m = (MovingMemory){ .mem = mem };
+    *m = (MovingMemory){
+        .gate = gate,
+        .rand = g_rand_new_with_seed(g_rand_int(seeds)),
+        .mem = mem,
+    };
     m->fd = memfd_create("guest", MFD_CLOEXEC);
     g_assert_cmpint(m->fd, >=, 0);
     g_assert_cmpint(ftruncate(m->fd, GUEST_RAM_SIZE), ==, 0);
@@ -128,4 +143,5 @@ void moving_memory_destroy(MovingMemory *m)
         }
     }
     close(m->fd);
+    g_rand_free(m->rand);
 }

@@ -13,6 +13,7 @@
 #define TESTS_STRESS_MOVING_MEMORY_H
 
 #include "fixture-parts.h"
+#include "gate.h"
 
 #define MOVING_STRETCHES 4
 #define MOVING_STRETCH_SIZE (GUEST_RAM_SIZE / MOVING_STRETCHES)
@@ -23,12 +24,16 @@
 
 /**
  * struct MovingMemory - the file and its views
+ * @may_go: a bit for each stretch that may be no memory for a while
  * @ram: the guest's view of all
  * @views: of a stretch, in the map; NULL: this stretch is no memory now
  * @graves: views that were; the oldest is unmapped when there are too many
  * @moves: times that the map was replaced
  */
 typedef struct MovingMemory {
+    Gate *gate;
+    GRand *rand;
+    unsigned may_go;
     GuestMem *mem;
     int fd;
     uint8_t *ram;
@@ -42,18 +47,18 @@ typedef struct MovingMemory {
  * moving_memory_init() - take the place of a guest's memory
  * @ram: in and out: GUEST_RAM of guest_ram_new()
  *
+ * No stretch may go.
+ *
  * Context: nobody else uses @mem or @ram now.
  */
-void moving_memory_init(MovingMemory *m, GuestMem *mem, uint8_t **ram);
+void moving_memory_init(MovingMemory *m, Gate *gate, GRand *seeds,
+                        GuestMem *mem, uint8_t **ram);
 
 /* @ram is the only view again. Context: nobody else uses the map now. */
 void moving_memory_destroy(MovingMemory *m);
 
-/**
- * moving_memory_move() - replace the map: some stretches are elsewhere
- * @may_go: a bit for each stretch that may be no memory from now on
- */
-void moving_memory_move(MovingMemory *m, GRand *rand, unsigned may_go);
+/* A GateThread's: replace the map, some stretches are elsewhere. */
+void moving_memory_step(void *opaque);
 
 /* All is memory. */
 void moving_memory_settle(MovingMemory *m);

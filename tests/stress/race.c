@@ -103,13 +103,13 @@ static void blow(RaceRun *run, void *opaque)
     quiet_points++;
 }
 
-static void add_counts(const RaceCounts *counts)
+void race_counts_add(RaceCounts *to, const RaceCounts *more)
 {
-    sum.events += counts->events;
-    sum.groups += counts->groups;
-    sum.plugs += counts->plugs;
-    sum.resets += counts->resets;
-    sum.lives += counts->lives;
+    to->events += more->events;
+    to->groups += more->groups;
+    to->plugs += more->plugs;
+    to->resets += more->resets;
+    to->lives += more->lives;
 }
 
 static void run_round(gint64 end)
@@ -135,7 +135,7 @@ static void run_round(gint64 end)
     gate_destroy(&run.gate);
     g_rand_free(run.rand);
     rcu_defer_drain();
-    add_counts(&run.counts);
+    race_counts_add(&sum, &run.counts);
     rounds++;
 }
 

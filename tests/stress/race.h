@@ -34,6 +34,8 @@ typedef struct RaceCounts {
     uint64_t lives;
 } RaceCounts;
 
+void race_counts_add(RaceCounts *to, const RaceCounts *more);
+
 /**
  * struct RaceRun - a round
  * @gate: where setup() adds the threads; they begin when it is back

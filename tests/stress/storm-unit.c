@@ -148,8 +148,10 @@ bool storm_expects(const char *message)
 
 /* ---- Life ---- */
 
-void storm_unit_kick(StormUnit *unit)
+void storm_unit_kick(void *opaque)
 {
+    StormUnit *unit = opaque;
+
     storm_handler_kick(unit);
     for (unsigned i = 0; i < STORM_SVA; i++) {
         sva_port_kick(unit->sva[i]);

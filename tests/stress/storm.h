@@ -157,7 +157,7 @@ StormUnit *storm_unit_new_in(Gate *gate, GRand *seeds, const char *host_name,
 void storm_unit_free(StormUnit *unit);
 
 /* Wake up whoever sleeps in a step of the gate. */
-void storm_unit_kick(StormUnit *unit);
+void storm_unit_kick(void *unit);
 
 /**
  * storm_unit_check() - all is quiet: answer what is open, then the books of the

@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-#define MOVE_STEPS 4
+#define VCPU_STEPS 4
 
 typedef struct MapRace {
     Gate *gate;
@@ -24,29 +24,10 @@ typedef struct MapRace {
     StormUnit *storm;
     MovingMemory event_memory;
     MovingMemory storm_memory;
-    GRand *event_rand;
-    GRand *storm_rand;
 } MapRace;
 
 static uint64_t moves;
 static uint64_t aborts;
-
-static void move_events_step(void *opaque)
-{
-    MapRace *r = opaque;
-
-    moving_memory_move(&r->event_memory, r->event_rand,
-                       1u << MOVING_STRETCH_OF(GUEST_EVENTQ));
-    gate_await_steps(r->gate, g_rand_int_range(r->event_rand, 1, MOVE_STEPS));
-}
-
-static void move_storm_step(void *opaque)
-{
-    MapRace *r = opaque;
-
-    moving_memory_move(&r->storm_memory, r->storm_rand, 0);
-    gate_await_steps(r->gate, g_rand_int_range(r->storm_rand, 1, MOVE_STEPS));
-}
 
 static void vcpu_step(void *opaque)
 {
@@ -57,7 +38,7 @@ static void vcpu_step(void *opaque)
     if (g_rand_int_range(g->rand, 0, 8) == 0) {
         event_guest_vcpu_step(g);
     }
-    gate_await_steps(r->gate, g_rand_int_range(g->rand, 1, MOVE_STEPS));
+    gate_await_steps(r->gate, g_rand_int_range(g->rand, 1, VCPU_STEPS));
 }
 
 static void *map_setup(RaceRun *run)
@@ -65,18 +46,21 @@ static void *map_setup(RaceRun *run)
     MapRace *r = g_new0(MapRace, 1);
 
     r->gate = &run->gate;
-    r->event_rand = g_rand_new_with_seed(g_rand_int(run->rand));
-    r->storm_rand = g_rand_new_with_seed(g_rand_int(run->rand));
     r->unit = event_unit_new(&run->gate, run->rand, run->host, NULL,
                              g_rand_int_range(run->rand, 0,
                                               EVENT_MAX_LOG2 + 1));
     r->storm = storm_unit_new(&run->gate, run->rand, run->host);
-    moving_memory_init(&r->event_memory, r->unit->f->mem, &r->unit->f->ram);
-    moving_memory_init(&r->storm_memory, r->storm->f->mem, &r->storm->f->ram);
+    moving_memory_init(&r->event_memory, &run->gate, run->rand,
+                       r->unit->f->mem, &r->unit->f->ram);
+    r->event_memory.may_go = 1u << MOVING_STRETCH_OF(GUEST_EVENTQ);
+    moving_memory_init(&r->storm_memory, &run->gate, run->rand,
+                       r->storm->f->mem, &r->storm->f->ram);
     event_unit_add_load(r->unit);
     gate_add_thread(&run->gate, "vcpu", vcpu_step, r);
-    gate_add_thread(&run->gate, "move", move_events_step, r);
-    gate_add_thread(&run->gate, "move", move_storm_step, r);
+    gate_add_thread(&run->gate, "move", moving_memory_step,
+                    &r->event_memory);
+    gate_add_thread(&run->gate, "move", moving_memory_step,
+                    &r->storm_memory);
     return r;
 }
 
@@ -109,8 +93,6 @@ static void map_teardown(void *opaque, RaceRun *run)
     event_unit_free(r->unit, &run->counts);
     storm_unit_count(r->storm, &run->counts);
     storm_unit_free(r->storm);
-    g_rand_free(r->event_rand);
-    g_rand_free(r->storm_rand);
     g_free(r);
 }
 
