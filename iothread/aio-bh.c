@@ -14,7 +14,7 @@
 
 /* On the stack of the thread that waits in aio_wait_bh_oneshot(). */
 typedef struct AioBHWait {
-    AioContext *ctx;
+    AioBH bh;                   /* of no account in AioBHQueue::alive */
     AioBHFunc *func;
     void *opaque;
     bool done;                  /* [ctx->wait_lock] */
@@ -117,15 +117,24 @@ bool aio_bh_left_over(AioContext *ctx)
            !cds_wfcq_empty(&queue->slice_head, &queue->slice_tail);
 }
 
-static AioBH *bh_new(AioContext *ctx, AioBHFunc *func, void *opaque,
-                     unsigned flags)
+static void bh_init(AioBH *bh, AioContext *ctx, AioBHFunc *func, void *opaque,
+                    unsigned flags)
 {
-    AioBH *bh = g_new0(AioBH, 1);
-
     bh->ctx = ctx;
     bh->func = func;
     bh->opaque = opaque;
     atomic_init(&bh->flags, flags);
+}
+
+static AioBH *bh_new(AioContext *ctx, AioBHFunc *func, void *opaque,
+                     unsigned flags)
+{
+    AioBH *bh = g_try_new0(AioBH, 1);
+
+    if (!bh) {
+        return NULL;
+    }
+    bh_init(bh, ctx, func, opaque, flags);
     /* Relaxed: see bh_free(). */
     atomic_fetch_add_explicit(&ctx->bh.alive, 1, memory_order_relaxed);
     return bh;
@@ -153,20 +162,26 @@ void aio_bh_delete(AioBH *bh)
     bh_enqueue(bh, AIO_BH_DELETED);
 }
 
-void aio_bh_schedule_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque)
+bool aio_bh_schedule_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque)
 {
-    bh_enqueue(bh_new(ctx, func, opaque, AIO_BH_ONESHOT), AIO_BH_SCHEDULED);
+    AioBH *bh = bh_new(ctx, func, opaque, AIO_BH_ONESHOT);
+
+    if (bh) {
+        bh_enqueue(bh, AIO_BH_SCHEDULED);
+    }
+    return bh;
 }
 
 static void bh_wait_run(void *opaque)
 {
     AioBHWait *wait = opaque;
-    AioContext *ctx = wait->ctx;
+    AioContext *ctx = wait->bh.ctx;
 
     wait->func(wait->opaque);
     /*
-     * The lock and the condition are the context's: as soon as the lock is
-     * released the waiting thread may return, and @wait is gone.
+     * Nobody looks at the bottom half any more. The lock and the condition
+     * are the context's: as soon as the lock is released the waiting thread
+     * may return, and @wait is gone.
      */
     lock_acquire(&ctx->wait_lock);
     wait->done = true;
@@ -176,10 +191,11 @@ static void bh_wait_run(void *opaque)
 
 void aio_wait_bh_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque)
 {
-    AioBHWait wait = { .ctx = ctx, .func = func, .opaque = opaque };
+    AioBHWait wait = { .func = func, .opaque = opaque };
 
     lock_assert_may_wait();
-    aio_bh_schedule_oneshot(ctx, bh_wait_run, &wait);
+    bh_init(&wait.bh, ctx, bh_wait_run, &wait, 0);
+    bh_enqueue(&wait.bh, AIO_BH_SCHEDULED);
     if (aio_in_home_thread(ctx)) {
         while (!wait.done) {    /* written by this very thread */
             aio_poll(ctx, true);

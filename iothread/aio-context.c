@@ -173,7 +173,7 @@ static gboolean source_dispatch(GSource *source, GSourceFunc func,
 static void source_finalize(GSource *source)
 {
     AioContext *ctx = (AioContext *)source;
-    unsigned handlers = g_hash_table_size(ctx->fd.handlers);
+    unsigned handlers = ctx->fd.count;
     unsigned timers = ctx->timers.alive;
     unsigned bhs = aio_bh_close(ctx);
 

@@ -207,14 +207,34 @@ static void handler_set(AioContext *ctx, AioHandler *handler,
     ctx->poll.without_io_poll += !handler->io_poll;
 }
 
+static struct cds_hlist_head *handlers_bucket(AioContext *ctx, int fd)
+{
+    return &ctx->fd.handlers[(unsigned)fd % AIO_FD_BUCKETS];
+}
+
+AioHandler *aio_fd_find(AioContext *ctx, int fd)
+{
+    AioHandler *handler;
+
+    cds_hlist_for_each_entry_2(handler, handlers_bucket(ctx, fd), fd_node) {
+        if (handler->fd == fd) {
+            return handler;
+        }
+    }
+    return NULL;
+}
+
 static int handler_add(AioContext *ctx, const AioHandler *callbacks)
 {
-    AioHandler *handler = g_new0(AioHandler, 1);
+    AioHandler *handler = g_try_new0(AioHandler, 1);
     struct epoll_event event = {
         .events = handler_events(callbacks),
         .data.ptr = handler,
     };
 
+    if (!handler) {
+        return -ENOMEM;
+    }
     if (epoll_ctl(ctx->fd.epoll_fd, EPOLL_CTL_ADD, callbacks->fd, &event)) {
         int err = errno;
 
@@ -225,8 +245,8 @@ static int handler_add(AioContext *ctx, const AioHandler *callbacks)
     CDS_INIT_LIST_HEAD(&handler->ready_node);
     CDS_INIT_LIST_HEAD(&handler->poll_node);
     handler_set(ctx, handler, callbacks);
-    g_hash_table_insert(ctx->fd.handlers, GINT_TO_POINTER(handler->fd),
-                        handler);
+    cds_hlist_add_head(&handler->fd_node, handlers_bucket(ctx, handler->fd));
+    ctx->fd.count++;
     return 0;
 }
 
@@ -256,7 +276,8 @@ static void handler_remove(AioContext *ctx, AioHandler *handler)
     /* Else the fd was closed before, and epoll may still know @handler. */
     g_assert(ret == 0);
     handler_unset(ctx, handler);
-    g_hash_table_remove(monitor->handlers, GINT_TO_POINTER(handler->fd));
+    cds_hlist_del(&handler->fd_node);
+    monitor->count--;
     if (monitor->depth > 0) {
         cds_list_add_tail(&handler->ready_node, &monitor->removed);
     } else {
@@ -279,7 +300,7 @@ int aio_set_fd_handler(AioContext *ctx, int fd, IOHandler *io_read,
     AioHandler *handler;
 
     g_assert(aio_in_home_thread(ctx));
-    handler = g_hash_table_lookup(ctx->fd.handlers, GINT_TO_POINTER(fd));
+    handler = aio_fd_find(ctx, fd);
     if (io_read || io_write) {
         return handler ? handler_replace(ctx, handler, &callbacks) :
                          handler_add(ctx, &callbacks);
@@ -297,7 +318,7 @@ void aio_pause_fd_handler(AioContext *ctx, int fd, bool paused)
     int ret;
 
     g_assert(aio_in_home_thread(ctx));
-    handler = g_hash_table_lookup(ctx->fd.handlers, GINT_TO_POINTER(fd));
+    handler = aio_fd_find(ctx, fd);
     g_assert(handler);
     if (handler->paused == paused) {
         return;
@@ -314,7 +335,6 @@ void aio_fd_init(AioContext *ctx)
 {
     ctx->fd.epoll_fd = -1;
     ctx->fd.notify_fd = -1;
-    ctx->fd.handlers = g_hash_table_new(NULL, NULL);
     CDS_INIT_LIST_HEAD(&ctx->fd.ready);
     CDS_INIT_LIST_HEAD(&ctx->fd.removed);
 }
@@ -353,5 +373,4 @@ void aio_fd_close(AioContext *ctx)
     if (monitor->epoll_fd >= 0) {
         close(monitor->epoll_fd);
     }
-    g_hash_table_destroy(monitor->handlers);
 }

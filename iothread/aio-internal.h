@@ -22,6 +22,7 @@
 #include "base/rcu.h"           /* first: it chooses liburcu's inlining */
 
 #include <stdatomic.h>
+#include <urcu/hlist.h>
 #include <urcu/list.h>
 #include <urcu/wfcqueue.h>
 
@@ -52,6 +53,7 @@ enum {
  * @ready: due callbacks; replacing or removing the handler clears it, and that
  *         alone keeps the callbacks from being called
  * @ready_node: in AioFdMonitor::ready, or ::removed once @fd is not watched
+ * @fd_node: in AioFdMonitor::handlers
  * @poll_node: in AioPolling::set
  * @poll_ns: how long it is worth while to busy poll for it
  * @paused: epoll tells of errors only, and it is not polled
@@ -66,18 +68,23 @@ typedef struct AioHandler {
     void *opaque;
     unsigned ready;
     struct cds_list_head ready_node;
+    struct cds_hlist_node fd_node;
     struct cds_list_head poll_node;
     int64_t poll_ns;
     bool paused;
     bool in_poll_ready;
 } AioHandler;
 
+enum { AIO_FD_BUCKETS = 64 };
+
 /**
  * struct AioFdMonitor - the epoll instance and its handlers
  * @epoll_fd: [const]
  * @notify_fd: [const] eventfd, edge-triggered: a write wakes, nobody reads
  * @no_pwait2: the kernel has no epoll_pwait2()
- * @handlers: fd to AioHandler
+ * @handlers: fd to AioHandler: a hash table that never has to grow, so that
+ *            only the handler itself needs memory
+ * @count: of handlers
  * @paused: how many of them are
  * @ready: handlers with callbacks due, in the order they were found
  * @removed: handlers that a dispatch under way may still look at
@@ -87,7 +94,8 @@ typedef struct AioFdMonitor {
     int epoll_fd;
     int notify_fd;
     bool no_pwait2;
-    GHashTable *handlers;
+    struct cds_hlist_head handlers[AIO_FD_BUCKETS];
+    unsigned count;
     unsigned paused;
     struct cds_list_head ready;
     struct cds_list_head removed;
@@ -184,6 +192,11 @@ GMainContext *aio_main_context(AioContext *ctx);
 void aio_fd_init(AioContext *ctx);
 bool aio_fd_open(AioContext *ctx, GError **error);
 void aio_fd_close(AioContext *ctx);
+
+/**
+ * aio_fd_find() - the handler of @fd, or NULL
+ */
+AioHandler *aio_fd_find(AioContext *ctx, int fd);
 
 /**
  * aio_fd_collect() - move handlers that epoll finds ready to the ready list

@@ -71,8 +71,7 @@ void aio_poll_leave(AioContext *ctx, AioHandler *handler)
 
 bool aio_poll_covers_all(AioContext *ctx)
 {
-    return ctx->poll.set_size + ctx->fd.paused ==
-           g_hash_table_size(ctx->fd.handlers);
+    return ctx->poll.set_size + ctx->fd.paused == ctx->fd.count;
 }
 
 int64_t aio_poll_max_ns(AioContext *ctx)

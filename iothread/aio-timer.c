@@ -114,9 +114,12 @@ void aio_timer_del(AioTimer *timer)
 
 AioTimer *aio_timer_new(AioContext *ctx, AioTimerFunc *func, void *opaque)
 {
-    AioTimer *timer = g_new0(AioTimer, 1);
+    AioTimer *timer = g_try_new0(AioTimer, 1);
 
     g_assert(aio_in_home_thread(ctx));
+    if (!timer) {
+        return NULL;
+    }
     CDS_INIT_LIST_HEAD(&timer->node);
     timer->ctx = ctx;
     timer->func = func;

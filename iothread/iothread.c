@@ -6,6 +6,7 @@
  */
 #include "iothread/iothread.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -169,7 +170,11 @@ IOThread *iothread_new(const char *id, const IOThreadProperties *properties,
     if (!properties_check(properties, error)) {
         return NULL;
     }
-    iothread = g_new0(IOThread, 1);
+    iothread = g_try_new0(IOThread, 1);
+    if (!iothread) {
+        error_set_errno(error, ENOMEM, "iothread '%s'", id);
+        return NULL;
+    }
     iothread->id = g_strdup(id);
     iothread->running = true;
     lock_init(&iothread->lock, LOCK_RANK_LEAF);
@@ -198,7 +203,7 @@ out_free:
 void iothread_stop(IOThread *iothread)
 {
     g_assert(!aio_in_home_thread(iothread->ctx));
-    aio_bh_schedule_oneshot(iothread->ctx, iothread_stop_bh, iothread);
+    aio_wait_bh_oneshot(iothread->ctx, iothread_stop_bh, iothread);
     pthread_join(iothread->thread, NULL);
     aio_context_unref(iothread->ctx);
     iothread_free(iothread);

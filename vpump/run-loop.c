@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "iothread/aio-context.h"
 
+#include <errno.h>
+
 #define TICK_NS INT64_C(1000000000)
 #define DRAIN_INTERVAL_NS 1000000
 #define ASK_INTERVAL_NS 10000000
@@ -22,6 +24,7 @@ struct RunLoop {
     RunLoopTick *on_tick;
     void *opaque;
     AioTimer *ask;
+    AioTimer *drain;
     RunLoopDone *done;          /* NULL: only the others end it */
     void *done_opaque;
 };
@@ -75,6 +78,27 @@ static void on_drain(void *opaque)
 {
 }
 
+static void timers_free(RunLoop *loop)
+{
+    aio_timer_free(loop->drain);
+    aio_timer_free(loop->ask);
+    aio_timer_free(loop->end);
+    aio_timer_free(loop->tick);
+}
+
+static bool timers_new(RunLoop *loop, GError **error)
+{
+    loop->tick = aio_timer_new(loop->ctx, on_tick, loop);
+    loop->end = aio_timer_new(loop->ctx, on_end, loop);
+    loop->ask = aio_timer_new(loop->ctx, on_ask, loop);
+    loop->drain = aio_timer_new(loop->ctx, on_drain, NULL);
+    if (!loop->tick || !loop->end || !loop->ask || !loop->drain) {
+        error_set_errno(error, ENOMEM, "timers");
+        return false;
+    }
+    return true;
+}
+
 RunLoop *run_loop_new(int end_fd, GError **error)
 {
     RunLoop *loop = g_new0(RunLoop, 1);
@@ -86,6 +110,9 @@ RunLoop *run_loop_new(int end_fd, GError **error)
         goto out_free;
     }
     aio_context_bind(loop->ctx);
+    if (!timers_new(loop, error)) {
+        goto out_unref;
+    }
     ret = aio_set_fd_handler(loop->ctx, end_fd, on_signal, NULL, NULL, NULL,
                              loop);
     if (ret < 0) {
@@ -95,6 +122,7 @@ RunLoop *run_loop_new(int end_fd, GError **error)
     return loop;
 
 out_unref:
+    timers_free(loop);
     aio_context_unref(loop->ctx);
 out_free:
     g_free(loop);
@@ -106,6 +134,7 @@ void run_loop_free(RunLoop *loop)
     if (loop) {
         aio_set_fd_handler(loop->ctx, loop->end_fd, NULL, NULL, NULL, NULL,
                            NULL);
+        timers_free(loop);
         aio_context_unref(loop->ctx);
         g_free(loop);
     }
@@ -125,35 +154,31 @@ void run_loop_run(RunLoop *loop, int64_t duration_ns, RunLoopTick *tick,
     loop->on_tick = tick;
     loop->opaque = opaque;
     loop->tick_ns = start_ns + TICK_NS;
-    loop->tick = aio_timer_new(loop->ctx, on_tick, loop);
-    loop->end = aio_timer_new(loop->ctx, on_end, loop);
     aio_timer_mod(loop->tick, loop->tick_ns);
     if (duration_ns > 0) {
         aio_timer_mod(loop->end, start_ns + duration_ns);
     }
-    loop->ask = aio_timer_new(loop->ctx, on_ask, loop);
     if (loop->done) {
         aio_timer_mod(loop->ask, start_ns + ASK_INTERVAL_NS);
     }
     while (!loop->stop) {
         aio_poll(loop->ctx, true);
     }
-    aio_timer_free(loop->ask);
-    aio_timer_free(loop->end);
-    aio_timer_free(loop->tick);
+    aio_timer_del(loop->ask);
+    aio_timer_del(loop->end);
+    aio_timer_del(loop->tick);
 }
 
 bool run_loop_drain(RunLoop *loop, int64_t timeout_ns, RunLoopDone *done,
                     void *opaque)
 {
     int64_t deadline_ns = aio_clock_ns() + timeout_ns;
-    AioTimer *timer = aio_timer_new(loop->ctx, on_drain, NULL);
     bool is_done;
 
     while (!(is_done = done(opaque)) && aio_clock_ns() < deadline_ns) {
-        aio_timer_mod(timer, aio_clock_ns() + DRAIN_INTERVAL_NS);
+        aio_timer_mod(loop->drain, aio_clock_ns() + DRAIN_INTERVAL_NS);
         aio_poll(loop->ctx, true);
     }
-    aio_timer_free(timer);
+    aio_timer_del(loop->drain);
     return is_done;
 }

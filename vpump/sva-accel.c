@@ -368,7 +368,7 @@ static bool check_config(const SvaAccelConfig *config, GError **error)
 
 static void stop_thread(SvaAccel *accel)
 {
-    aio_bh_schedule_oneshot(accel->ctx, stop_bh, accel);
+    aio_wait_bh_oneshot(accel->ctx, stop_bh, accel);
     pthread_join(accel->thread, NULL);
 }
 
@@ -428,6 +428,10 @@ SvaAccel *sva_accel_new(const SvaAccelConfig *config, GError **error)
         goto out_free;
     }
     accel->work = aio_bh_new(ctx, work_bh, accel);
+    if (!accel->work) {
+        error_set_errno(error, ENOMEM, "device '%s'", config->id);
+        goto out_close;
+    }
     ret = thread_create(&accel->thread, accel_thread, accel);
     if (ret != 0) {
         error_set_errno(error, ret, "thread for device '%s'", config->id);

@@ -159,7 +159,8 @@ void aio_set_poll_params(AioContext *ctx, int64_t max_ns, int64_t grow,
 /**
  * aio_bh_new() - make a bottom half, not scheduled
  *
- * Context: Any thread. Return: to be given to aio_bh_delete().
+ * Context: Any thread. Return: to be given to aio_bh_delete(); NULL if there is
+ * no memory.
  */
 AioBH *aio_bh_new(AioContext *ctx, AioBHFunc *func, void *opaque);
 
@@ -194,15 +195,17 @@ void aio_bh_delete(AioBH *bh);
  * aio_bh_schedule_oneshot() - run @func once on the home thread
  *
  * Context: Any thread, any locks; allocates.
+ * Return: false if there is no memory: it will not run. Where that cannot be,
+ * aio_bh_new() beforehand, or aio_wait_bh_oneshot().
  */
-void aio_bh_schedule_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque);
+bool aio_bh_schedule_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque);
 
 /**
  * aio_wait_bh_oneshot() - run @func on the home thread, return when it is done
  *
  * On the home thread itself this polls the context meanwhile (other callbacks
  * may run); on any other thread it blocks. Bottom halves scheduled before it
- * have run when it returns.
+ * have run when it returns. It allocates nothing, so it cannot fail.
  *
  * Context: Any thread but liburcu's; may hold a big lock, device lock or
  * config_lock, never a ring_lock (asserted in debug builds).
@@ -215,6 +218,7 @@ void aio_wait_bh_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque);
 
 int64_t aio_clock_ns(void);
 
+/* Disarmed. Return: to be given to aio_timer_free(); NULL: no memory. */
 AioTimer *aio_timer_new(AioContext *ctx, AioTimerFunc *func, void *opaque);
 
 /**

@@ -119,8 +119,7 @@ static void device_free(Device *device)
 
 static AioHandler *device_handler(Device *device)
 {
-    return g_hash_table_lookup(device->f->ctx->fd.handlers,
-                               GINT_TO_POINTER(device->fd));
+    return aio_fd_find(device->f->ctx, device->fd);
 }
 
 static void device_kick(Device *device)
