@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * An RCU table that is replaced, never edited: an array of the entries, and
- * per kind of ID an open-addressed index into it.
+ * An RCU table: an array of the entries, and per kind of ID an open-addressed
+ * index into it. To add is to replace it. To remove must not fail for want of
+ * memory, so it only marks the entry's place, and the next table leaves it out.
  *
  * Invariant of an index: at most half of its slots are taken, and every ID
  * stands within DEVICE_MAP_PROBES slots of its home, so a lookup may give up
@@ -16,6 +17,7 @@
 #include "base/lock.h"
 #include "base/rcu.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 
@@ -39,15 +41,20 @@ typedef struct DeviceTable {
     RcuDeferred deferred;       /* once replaced */
     IdIndex by_virt;            /* [const] once published, as all below */
     IdIndex by_dev;
-    size_t count;
-    DeviceEntry *entries[];     /* count of them, then NULL for walks */
+    size_t count;               /* those removed since included */
+    DeviceEntry *_Atomic entries[]; /* count of them, then NULL for walks;
+                                       [lock] to mark as removed */
 } DeviceTable;
+
+/* In the place of one that was removed. */
+static DeviceEntry removed;
 
 _Static_assert(sizeof(size_t) == sizeof(DeviceEntry **), "cursor of a walk");
 
 struct DeviceMap {
     Lock lock;                      /* serialises writers */
     _Atomic(DeviceTable *) table;   /* [lock] to store, [RCU] to load */
+    atomic_size_t count;            /* [lock] to store */
 };
 
 static uint32_t index_mask(const IdIndex *index)
@@ -106,35 +113,51 @@ static bool is_indexed(size_t field, uint32_t id)
            id != DEVICE_MAP_NO_DEV_ID;
 }
 
-/* Fill @index, whose bits and multiplier are set. False: try others. */
-static bool index_try(IdIndex *index, DeviceEntry *const *entries,
-                      size_t count, size_t field)
+/*
+ * Relaxed: what it leads to was published with the table, and whoever meets
+ * the mark of a removal touches nothing.
+ */
+static DeviceEntry *table_entry(const DeviceTable *table, size_t i)
+{
+    DeviceEntry *entry = atomic_load_explicit(&table->entries[i],
+                                              memory_order_relaxed);
+
+    return entry != &removed ? entry : NULL;
+}
+
+/* Fill @index, which has slots. False: with its multiplier it cannot be. */
+static bool index_fill(IdIndex *index, const DeviceTable *table, size_t field)
 {
     index->probes = 0;
-    index->slots = g_new0(Slot, (size_t)index_mask(index) + 1);
-    for (size_t i = 0; i < count; i++) {
-        uint32_t id = entry_id(entries[i], field);
+    for (size_t i = 0; i < table->count; i++) {
+        uint32_t id = entry_id(table_entry(table, i), field);
 
         if (is_indexed(field, id) && !index_insert(index, id, i + 1)) {
-            g_clear_pointer(&index->slots, g_free);
             return false;
         }
     }
     return true;
 }
 
-/* @field: offset in DeviceEntry of the ID to index by */
-static void index_build(IdIndex *index, DeviceEntry *const *entries,
-                        size_t count, size_t field)
+/*
+ * @table: filled, and none of its entries removed yet
+ * @field: offset in DeviceEntry of the ID to index by
+ * Return: false if there is no memory.
+ */
+static bool index_build(IdIndex *index, const DeviceTable *table, size_t field)
 {
     /* At most half full: a miss then ends early, mostly. */
     index->bits = 1;
-    while (UINT64_C(1) << index->bits < 2 * (uint64_t)count) {
+    while (UINT64_C(1) << index->bits < 2 * (uint64_t)table->count) {
         index->bits++;
     }
     index->multiplier = FIRST_MULTIPLIER;
-    for (unsigned tries = 1; !index_try(index, entries, count, field);
-         tries++) {
+    for (unsigned tries = 1;; tries++) {
+        index->slots = g_try_new0(Slot, (size_t)index_mask(index) + 1);
+        if (!index->slots || index_fill(index, table, field)) {
+            return index->slots;
+        }
+        g_clear_pointer(&index->slots, g_free);
         /* Any odd numbers that are unlike each other do. */
         index->multiplier = (index->multiplier * 1664525 + 1013904223) | 1;
         if (tries % MULTIPLIERS_PER_SIZE == 0) {
@@ -142,24 +165,6 @@ static void index_build(IdIndex *index, DeviceEntry *const *entries,
         }
         g_assert(index->bits < 32);
     }
-}
-
-/* An array of @count entries for the caller to fill, before table_index(). */
-static DeviceTable *table_new(size_t count)
-{
-    DeviceTable *table =
-        g_malloc0(sizeof(*table) + (count + 1) * sizeof(table->entries[0]));
-
-    table->count = count;
-    return table;
-}
-
-static void table_index(DeviceTable *table)
-{
-    index_build(&table->by_virt, table->entries, table->count,
-                offsetof(DeviceEntry, virt_id));
-    index_build(&table->by_dev, table->entries, table->count,
-                offsetof(DeviceEntry, dev_id));
 }
 
 /* Of entries it holds pointers only: they stay their owners'. */
@@ -170,12 +175,47 @@ static void table_free(DeviceTable *table)
     g_free(table);
 }
 
+static void table_append(DeviceTable *table, DeviceEntry *entry)
+{
+    atomic_store_explicit(&table->entries[table->count++], entry,
+                          memory_order_relaxed);
+}
+
+/*
+ * What @old has, unless it is NULL, and @entry, unless that is.
+ * Return: NULL if there is no memory.
+ */
+static DeviceTable *table_new(const DeviceTable *old, DeviceEntry *entry)
+{
+    size_t most = (old ? old->count : 0) + 1;
+    DeviceTable *table = g_try_malloc0(
+        sizeof(*table) + (most + 1) * sizeof(table->entries[0]));
+
+    if (!table) {
+        return NULL;
+    }
+    for (size_t i = 0; old && i < old->count; i++) {
+        if (table_entry(old, i)) {
+            table_append(table, table_entry(old, i));
+        }
+    }
+    if (entry) {
+        table_append(table, entry);
+    }
+    if (!index_build(&table->by_virt, table, offsetof(DeviceEntry, virt_id)) ||
+        !index_build(&table->by_dev, table, offsetof(DeviceEntry, dev_id))) {
+        table_free(table);
+        return NULL;
+    }
+    return table;
+}
+
 static void table_free_deferred(RcuDeferred *deferred)
 {
     table_free(caa_container_of(deferred, DeviceTable, deferred));
 }
 
-/* Acquire: pairs with the release store in map_replace_locked(). */
+/* Acquire: pairs with the release store in map_add_locked(). */
 static DeviceTable *map_table(const DeviceMap *map)
 {
     return atomic_load_explicit(&map->table, memory_order_acquire);
@@ -186,7 +226,7 @@ static DeviceEntry *table_find(const DeviceTable *table, const IdIndex *index,
 {
     uint32_t place = index_find(index, id);
 
-    return place ? table->entries[place - 1] : NULL;
+    return place ? table_entry(table, place - 1) : NULL;
 }
 
 DeviceEntry *device_map_find_virt(const DeviceMap *map, uint32_t virt_id)
@@ -211,26 +251,25 @@ DeviceEntry *device_map_next(const DeviceMap *map, size_t *cursor)
      * The cursor is where in the entries to go on, as an address: so a walk
      * stays in its table, whatever is published meanwhile.
      */
-    DeviceEntry *const *next = (DeviceEntry *const *)*cursor;
+    DeviceEntry *const _Atomic *next = (DeviceEntry *const _Atomic *)*cursor;
+    DeviceEntry *entry;
 
     if (!next) {
         next = map_table(map)->entries;
     }
-    if (!*next) {
-        return NULL;
+    /* Relaxed: see table_entry(). */
+    while ((entry = atomic_load_explicit(next, memory_order_relaxed)) ==
+           &removed) {
+        next++;
     }
-    *cursor = (size_t)(next + 1);
-    return *next;
+    *cursor = (size_t)(entry ? next + 1 : next);
+    return entry;
 }
 
 size_t device_map_count(const DeviceMap *map)
 {
-    size_t count;
-
-    rcu_section_enter();
-    count = map_table(map)->count;
-    rcu_section_leave();
-    return count;
+    /* Relaxed: a number, and no more. */
+    return atomic_load_explicit(&map->count, memory_order_relaxed);
 }
 
 unsigned device_map_longest_probe(const DeviceMap *map)
@@ -251,25 +290,17 @@ static DeviceTable *map_table_locked(DeviceMap *map) REQUIRES(&map->lock)
     return atomic_load_explicit(&map->table, memory_order_relaxed);
 }
 
-/*
- * Publish @table, which is filled but not indexed. Return: the old table, for
- * map_retire() once the lock is released.
- */
-static DeviceTable *map_replace_locked(DeviceMap *map, DeviceTable *table)
-    REQUIRES(&map->lock)
-{
-    DeviceTable *old = map_table_locked(map);
-
-    table_index(table);
-    /* Release: pairs with the acquire load in map_table(). */
-    atomic_store_explicit(&map->table, table, memory_order_release);
-    return old;
-}
-
 /* Outside the lock: rcu_defer() takes a leaf lock too. */
 static void map_retire(DeviceTable *old)
 {
     rcu_defer(&old->deferred, table_free_deferred);
+}
+
+static void map_count_locked(DeviceMap *map, int change) REQUIRES(&map->lock)
+{
+    /* Relaxed: see device_map_count(). */
+    atomic_store_explicit(&map->count, device_map_count(map) + change,
+                          memory_order_relaxed);
 }
 
 /* Return: the old table, for map_retire(), or NULL with @error set. */
@@ -279,22 +310,26 @@ static DeviceTable *map_add_locked(DeviceMap *map, DeviceEntry *entry,
     DeviceTable *old = map_table_locked(map);
     DeviceTable *table;
 
-    if (index_find(&old->by_virt, entry->virt_id)) {
+    if (table_find(old, &old->by_virt, entry->virt_id)) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_EXISTS,
                     "virtual ID 0x%" PRIx32 " is taken", entry->virt_id);
         return NULL;
     }
-    if (index_find(&old->by_dev, entry->dev_id)) {
+    if (table_find(old, &old->by_dev, entry->dev_id)) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_EXISTS,
                     "host device ID %" PRIu32 " is taken", entry->dev_id);
         return NULL;
     }
-    table = table_new(old->count + 1);
-    for (size_t i = 0; i < old->count; i++) {
-        table->entries[i] = old->entries[i];
+    table = table_new(old, entry);
+    if (!table) {
+        error_set_errno(error, ENOMEM, "virtual ID 0x%" PRIx32,
+                        entry->virt_id);
+        return NULL;
     }
-    table->entries[old->count] = entry;
-    return map_replace_locked(map, table);
+    /* Release: pairs with the acquire load in map_table(). */
+    atomic_store_explicit(&map->table, table, memory_order_release);
+    map_count_locked(map, 1);
+    return old;
 }
 
 bool device_map_add(DeviceMap *map, DeviceEntry *entry, GError **error)
@@ -311,40 +346,41 @@ bool device_map_add(DeviceMap *map, DeviceEntry *entry, GError **error)
     return true;
 }
 
-static DeviceTable *map_remove_locked(DeviceMap *map, DeviceEntry *entry)
+static void map_remove_locked(DeviceMap *map, DeviceEntry *entry)
     REQUIRES(&map->lock)
 {
-    DeviceTable *old = map_table_locked(map);
-    uint32_t place = index_find(&old->by_virt, entry->virt_id);
-    DeviceTable *table;
+    DeviceTable *table = map_table_locked(map);
+    uint32_t place = index_find(&table->by_virt, entry->virt_id);
 
-    g_assert(place && old->entries[place - 1] == entry);
-    table = table_new(old->count - 1);
-    /* All but the one at place - 1; those behind it move up. */
-    for (size_t i = 0; i < table->count; i++) {
-        table->entries[i] = old->entries[i + (i >= place - 1)];
-    }
-    return map_replace_locked(map, table);
+    g_assert(place && table_entry(table, place - 1) == entry);
+    /* Relaxed: see table_entry(). */
+    atomic_store_explicit(&table->entries[place - 1], &removed,
+                          memory_order_relaxed);
+    map_count_locked(map, -1);
 }
 
 void device_map_remove(DeviceMap *map, DeviceEntry *entry)
 {
-    DeviceTable *old;
-
     lock_acquire(&map->lock);
-    old = map_remove_locked(map, entry);
+    map_remove_locked(map, entry);
     lock_release(&map->lock);
-    map_retire(old);
 }
 
 DeviceMap *device_map_new(void)
 {
-    DeviceMap *map = g_new(DeviceMap, 1);
-    DeviceTable *table = table_new(0);
+    DeviceMap *map = g_try_new(DeviceMap, 1);
+    DeviceTable *table = table_new(NULL, NULL);
 
-    table_index(table);
+    if (!map || !table) {
+        if (table) {
+            table_free(table);
+        }
+        g_free(map);
+        return NULL;
+    }
     lock_init(&map->lock, LOCK_RANK_LEAF);
     atomic_init(&map->table, table);
+    atomic_init(&map->count, 0);
     return map;
 }
 
@@ -353,7 +389,7 @@ void device_map_free(DeviceMap *map)
     if (map) {
         DeviceTable *table = map_table(map);
 
-        g_assert(table->count == 0);
+        g_assert(device_map_count(map) == 0);
         table_free(table);
         lock_destroy(&map->lock);
         g_free(map);

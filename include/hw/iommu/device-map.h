@@ -39,6 +39,7 @@ typedef struct DeviceEntry {
     uint32_t dev_id;
 } DeviceEntry;
 
+/* Return: NULL if there is no memory. */
 DeviceMap *device_map_new(void);
 
 /* Context: it is empty (asserted) and has no readers. NULL is ignored. */
@@ -50,16 +51,17 @@ void device_map_free(DeviceMap *map);
  *
  * Context: Does not wait. Not under a leaf lock. A reader may find the device
  * before this returns.
- * Return: false, and @error set to %VIOMMU_ERROR_EXISTS, if either ID is taken.
+ * Return: false, and @error set, if either ID is taken (%VIOMMU_ERROR_EXISTS)
+ * or there is no memory (%VIOMMU_ERROR_RESOURCE).
  */
 bool device_map_add(DeviceMap *map, DeviceEntry *entry, GError **error);
 
 /**
- * device_map_remove() - unpublish @entry, which is in @map
+ * device_map_remove() - unpublish @entry, which is in @map; cannot fail
  *
  * Readers may go on using it until the caller's rcu_synchronize() returns.
  *
- * Context: As device_map_add().
+ * Context: Does not wait. Not under a leaf lock. Allocates nothing.
  */
 void device_map_remove(DeviceMap *map, DeviceEntry *entry);
 
@@ -77,7 +79,7 @@ DeviceEntry *device_map_find_dev(const DeviceMap *map, uint32_t dev_id);
  * @cursor: 0 to begin; then for device_map_next() only
  *
  * A walk meets the devices of one moment, that of its first step, each once,
- * whatever is added or removed meanwhile.
+ * but for those that are removed before it comes to them.
  *
  * Context: RCU read-side section for the whole walk, or while nobody adds or
  * removes (Viommu::config_lock).
