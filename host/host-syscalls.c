@@ -62,10 +62,14 @@ static const HostIommuOps borrowed_ops = {
     .free = syscalls_free_borrowed,
 };
 
-static HostIommu *host_new(const HostIommuOps *ops, int fd)
+static HostIommu *host_new(const HostIommuOps *ops, int fd, GError **error)
 {
-    HostIommu *host = g_new0(HostIommu, 1);
+    HostIommu *host = g_try_new0(HostIommu, 1);
 
+    if (!host) {
+        error_set_errno(error, ENOMEM, "iommufd %d", fd);
+        return NULL;
+    }
     host->ops = ops;
     host->fd = fd;
     return host;
@@ -98,6 +102,7 @@ static bool is_iommufd(int fd)
 
 HostIommu *host_syscalls_new(const char *path, GError **error)
 {
+    HostIommu *host;
     int fd, err;
 
     if (!path) {
@@ -116,7 +121,11 @@ HostIommu *host_syscalls_new(const char *path, GError **error)
                         "kernel's, /dev/iommu as a rule)", path);
         return NULL;
     }
-    return host_new(&syscalls_ops, fd);
+    host = host_new(&syscalls_ops, fd, error);
+    if (!host) {
+        close(fd);
+    }
+    return host;
 }
 
 HostIommu *host_syscalls_new_from_fd(int fd, GError **error)
@@ -128,5 +137,5 @@ HostIommu *host_syscalls_new_from_fd(int fd, GError **error)
                         "for reading and writing, and pass that)", fd);
         return NULL;
     }
-    return host_new(&borrowed_ops, fd);
+    return host_new(&borrowed_ops, fd, error);
 }

@@ -122,16 +122,20 @@ VfioDevice *vfio_device_bind(HostIommu *host, int fd, const char *name,
         .argsz = sizeof(cmd),
         .iommufd = host->fd,
     };
-    VfioDevice *device;
+    VfioDevice *device = g_try_new0(VfioDevice, 1);
 
+    if (!device) {
+        error_set_errno(error, ENOMEM, "%s", name);
+        return NULL;
+    }
     if (host->ops->ioctl(host, fd, VFIO_DEVICE_BIND_IOMMUFD, &cmd) < 0) {
         int err = errno;
 
+        g_free(device);
         error_set_errno(error, err, "%s: cannot bind fd %d to iommufd %d%s",
                         name, fd, host->fd, bind_hint(err));
         return NULL;
     }
-    device = g_new0(VfioDevice, 1);
     device->host = host;
     device->fd = fd;
     device->dev_id = cmd.out_devid;

@@ -60,6 +60,12 @@ GuestRam *guest_ram_new(uint64_t size, GError **error)
     region.hva = ram->hva;
     region.fd = ram->fd;
     ram->mem = guest_mem_new();
+    if (!ram->mem) {
+        error_set_errno(error, ENOMEM, "%" PRIu64 " bytes of guest memory",
+                        size);
+        guest_ram_free(ram);
+        return NULL;
+    }
     if (!guest_mem_set_regions(ram->mem, &region, 1, error)) {
         guest_ram_free(ram);
         return NULL;

@@ -179,19 +179,26 @@ typedef struct Smmuv3Priq {
     Smmuv3PriqState state;
 } Smmuv3Priq;
 
-/**
- * struct StreamTable - what says where a stream's traffic goes; immutable
- * @enabled: CR0.SMMUEN
- * @abort: GBPA.ABORT
- * @base: STRTAB_BASE.ADDR
- * @cfg: STRTAB_BASE_CFG
+/*
+ * Smmuv3::table: what says where a stream's traffic goes. It fits into a word,
+ * so that a guest's change of it needs no memory, which might be short. Around
+ * STRTAB_BASE.ADDR, which stays in its place:
  */
+FIELD(TABLE, ENABLED, 0, 1)         /* CR0.SMMUEN */
+FIELD(TABLE, ABORT, 1, 1)           /* GBPA.ABORT */
+FIELD(TABLE, TWO_LEVEL, 2, 1)       /* STRTAB_BASE_CFG.FMT is 1 */
+FIELD(TABLE, LOG2SIZE_LOW, 3, 3)    /* STRTAB_BASE_CFG.LOG2SIZE, in two */
+FIELD(TABLE, LOG2SIZE_HIGH, 56, 3)
+FIELD(TABLE, SPLIT, 59, 5)          /* STRTAB_BASE_CFG.SPLIT */
+
+/* The same, taken apart. */
 typedef struct StreamTable {
-    RcuDeferred deferred;
     bool enabled;
     bool abort;
+    bool two_level;
+    unsigned log2size;
+    unsigned split;
     uint64_t base;
-    uint32_t cfg;
 } StreamTable;
 
 /**
@@ -211,7 +218,7 @@ typedef struct Smmuv3 {
     uint32_t reg[SMMUV3_REG_WORDS]; /* [ring_lock] ID registers [const] */
     Smmuv3Eventq eventq;
     Smmuv3Priq priq;
-    StreamTable *_Atomic table; /* [config_lock] to replace, [RCU] to read */
+    _Atomic uint64_t table;     /* [config_lock] to store, see StreamTable */
     Smmuv3Host host;
     bool sva_stale;             /* emulated devices may hold translations that
                                  * a command since the last CMD_SYNC changed.
@@ -311,11 +318,9 @@ void smmuv3_detach(Viommu *viommu, ViommuDevice *device);
 /**
  * smmuv3_table_publish() - CR0.SMMUEN or GBPA changed, with it the meaning of
  * the stream table
- * smmuv3_table_free() - of the last one; nobody reads it any more
  */
 void smmuv3_table_publish(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
     EXCLUDES(&s->parent.ring_lock);
-void smmuv3_table_free(Smmuv3 *s);
 
 /**
  * smmuv3_ste_is_valid() - is there an STE for a stream, valid and legal?

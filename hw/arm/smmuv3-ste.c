@@ -9,7 +9,6 @@
 #include "hw/arm/smmuv3-internal.h"
 
 #include "base/error.h"
-#include "base/rcu.h"
 #include "base/report.h"
 #include "host/iommufd.h"
 
@@ -45,41 +44,46 @@ typedef enum StreamKind {
     STREAM_STAGE1,
 } StreamKind;
 
-/* [RCU], or under the config_lock. */
-static const StreamTable *table_get(Smmuv3 *s)
+static StreamTable table_get(Smmuv3 *s)
 {
     /* Acquire: pairs with smmuv3_table_publish(). */
-    return atomic_load_explicit(&s->table, memory_order_acquire);
-}
+    uint64_t word = atomic_load_explicit(&s->table, memory_order_acquire);
 
-static void table_free_deferred(RcuDeferred *deferred)
-{
-    g_free(caa_container_of(deferred, StreamTable, deferred));
+    return (StreamTable){
+        .enabled = FIELD_GET(word, TABLE, ENABLED),
+        .abort = FIELD_GET(word, TABLE, ABORT),
+        .two_level = FIELD_GET(word, TABLE, TWO_LEVEL),
+        .log2size = FIELD_GET(word, TABLE, LOG2SIZE_LOW) |
+                    FIELD_GET(word, TABLE, LOG2SIZE_HIGH) << 3,
+        .split = FIELD_GET(word, TABLE, SPLIT),
+        .base = word & FIELD_MASK(STRTAB_BASE, ADDR),
+    };
 }
 
 /* The guards keep STRTAB_BASE and _CFG as they are while SMMUEN is 1. */
 void smmuv3_table_publish(Smmuv3 *s)
 {
-    StreamTable *table = g_new0(StreamTable, 1);
-    StreamTable *old;
+    uint64_t word;
+    unsigned log2size;
+    uint32_t cfg;
 
     lock_acquire(&s->parent.ring_lock);
-    table->enabled = FIELD_GET(s->reg[R_CR0], CR0, SMMUEN);
-    table->abort = FIELD_GET(s->reg[R_GBPA], GBPA, ABORT);
-    table->base = smmuv3_reg64(s, R_STRTAB_BASE) &
-                  FIELD_MASK(STRTAB_BASE, ADDR);
-    table->cfg = s->reg[R_STRTAB_BASE_CFG];
+    word = smmuv3_reg64(s, R_STRTAB_BASE) & FIELD_MASK(STRTAB_BASE, ADDR);
+    cfg = s->reg[R_STRTAB_BASE_CFG];
+    word = FIELD_SET(word, TABLE, ENABLED,
+                     FIELD_GET(s->reg[R_CR0], CR0, SMMUEN));
+    word = FIELD_SET(word, TABLE, ABORT,
+                     FIELD_GET(s->reg[R_GBPA], GBPA, ABORT));
+    word = FIELD_SET(word, TABLE, TWO_LEVEL,
+                     FIELD_GET(cfg, STRTAB_BASE_CFG, FMT) == 1);
+    log2size = FIELD_GET(cfg, STRTAB_BASE_CFG, LOG2SIZE);
+    word = FIELD_SET(word, TABLE, LOG2SIZE_LOW, log2size);
+    word = FIELD_SET(word, TABLE, LOG2SIZE_HIGH, log2size >> 3);
+    word = FIELD_SET(word, TABLE, SPLIT,
+                     FIELD_GET(cfg, STRTAB_BASE_CFG, SPLIT));
     lock_release(&s->parent.ring_lock);
     /* Release: pairs with table_get(). */
-    old = atomic_exchange_explicit(&s->table, table, memory_order_acq_rel);
-    if (old) {
-        rcu_defer(&old->deferred, table_free_deferred);
-    }
-}
-
-void smmuv3_table_free(Smmuv3 *s)
-{
-    g_free(atomic_load_explicit(&s->table, memory_order_relaxed));
+    atomic_store_explicit(&s->table, word, memory_order_release);
 }
 
 static uint64_t align_down(uint64_t address, uint64_t bytes)
@@ -94,8 +98,8 @@ static uint64_t align_down(uint64_t address, uint64_t bytes)
 static bool two_level_ste(Smmuv3 *s, const StreamTable *table, uint32_t sid,
                           uint64_t *gpa)
 {
-    unsigned log2size = FIELD_GET(table->cfg, STRTAB_BASE_CFG, LOG2SIZE);
-    unsigned split = FIELD_GET(table->cfg, STRTAB_BASE_CFG, SPLIT);
+    unsigned log2size = table->log2size;
+    unsigned split = table->split;
     uint64_t l1_bytes;
     uint64_t base;
     uint64_t desc;
@@ -126,8 +130,7 @@ static bool two_level_ste(Smmuv3 *s, const StreamTable *table, uint32_t sid,
 
 static uint64_t linear_ste(const StreamTable *table, uint32_t sid)
 {
-    unsigned log2size = FIELD_GET(table->cfg, STRTAB_BASE_CFG, LOG2SIZE);
-    uint64_t bytes = (uint64_t)STE_BYTES << MIN(log2size, 57);
+    uint64_t bytes = (uint64_t)STE_BYTES << MIN(table->log2size, 57);
 
     return align_down(table->base, bytes) + STE_BYTES * (uint64_t)sid;
 }
@@ -136,14 +139,12 @@ static uint64_t linear_ste(const StreamTable *table, uint32_t sid)
 static bool ste_read(Smmuv3 *s, const StreamTable *table, uint32_t sid,
                      uint64_t *ste)
 {
-    unsigned log2size = FIELD_GET(table->cfg, STRTAB_BASE_CFG, LOG2SIZE);
-    bool two_level = FIELD_GET(table->cfg, STRTAB_BASE_CFG, FMT) == 1;
     uint64_t gpa;
 
-    if (sid >> MIN(log2size, SMMUV3_SID_BITS)) {
+    if (sid >> MIN(table->log2size, SMMUV3_SID_BITS)) {
         return false;           /* C_BAD_STREAMID if the stream is used */
     }
-    if (!two_level) {
+    if (!table->two_level) {
         gpa = linear_ste(table, sid);
     } else if (!two_level_ste(s, table, sid, &gpa)) {
         return false;
@@ -183,15 +184,15 @@ static void ste_for_host(const Smmuv3 *s, uint64_t *ste)
     }
 }
 
-/* [RCU], or under the config_lock. @ste: out: the guest's, if STREAM_STAGE1 */
+/* @ste: out: the guest's, if STREAM_STAGE1 */
 static StreamKind stream_kind(Smmuv3 *s, uint32_t sid, uint64_t *ste)
 {
-    const StreamTable *table = table_get(s);
+    const StreamTable table = table_get(s);
 
-    if (!table->enabled) {
-        return table->abort ? STREAM_ABORT : STREAM_BYPASS;
+    if (!table.enabled) {
+        return table.abort ? STREAM_ABORT : STREAM_BYPASS;
     }
-    if (!ste_read(s, table, sid, ste) || !FIELD_GET(ste[0], STE0, V) ||
+    if (!ste_read(s, &table, sid, ste) || !FIELD_GET(ste[0], STE0, V) ||
         FIELD_GET(ste[0], STE0, CONFIG) <= STE_CONFIG_ABORT_MAX) {
         return STREAM_ABORT;
     }
@@ -208,14 +209,11 @@ static StreamKind stream_kind(Smmuv3 *s, uint32_t sid, uint64_t *ste)
 
 bool smmuv3_ste_is_valid(Smmuv3 *s, uint32_t sid)
 {
+    const StreamTable table = table_get(s);
     uint64_t ste[2];
-    bool valid;
 
-    rcu_section_enter();
-    valid = ste_read(s, table_get(s), sid, ste) &&
-            FIELD_GET(ste[0], STE0, V) && !ste_is_illegal(s, ste);
-    rcu_section_leave();
-    return valid;
+    return ste_read(s, &table, sid, ste) && FIELD_GET(ste[0], STE0, V) &&
+           !ste_is_illegal(s, ste);
 }
 
 /*

@@ -5,6 +5,8 @@
 #include "base/report.h"
 #include "host/iommufd-abi.h"
 
+#include <errno.h>
+
 static void smmuv3_get_queue(Viommu *viommu, uint32_t *used, uint32_t *size)
 {
     Smmuv3 *s = smmuv3_from(viommu);
@@ -58,10 +60,7 @@ static void smmuv3_failed(void *opaque, const char *message)
 
 static void smmuv3_free(Viommu *viommu)
 {
-    Smmuv3 *s = smmuv3_from(viommu);
-
-    smmuv3_table_free(s);
-    g_free(s);
+    g_free(smmuv3_from(viommu));
 }
 
 static const ViommuOps smmuv3_ops = {
@@ -147,9 +146,16 @@ Viommu *smmuv3_new(const ViommuConfig *config,
     if (!check_properties(&props, error)) {
         return NULL;
     }
-    s = g_new0(Smmuv3, 1);
+    s = g_try_new0(Smmuv3, 1);
+    if (!s) {
+        error_set_errno(error, ENOMEM, "vIOMMU '%s'", config->id);
+        return NULL;
+    }
     s->props = props;           /* first: has_pages() is asked */
-    viommu_init(&s->parent, &smmuv3_ops, config);
+    if (!viommu_init(&s->parent, &smmuv3_ops, config, error)) {
+        g_free(s);
+        return NULL;
+    }
     lock_acquire(&s->parent.ring_lock);
     smmuv3_regs_reset(s);
     lock_release(&s->parent.ring_lock);

@@ -78,24 +78,16 @@ static void flush_attachment(Vtd *v, const VtdAttachment *attachment)
 static void flush_device(Vtd *v, VtdDevice *device)
     REQUIRES(&v->parent.config_lock)
 {
-    GHashTableIter iter;
-    gpointer attachment;
+    for (unsigned i = 0; i < VTD_PASID_BUCKETS; i++) {
+        VtdAttachment *attachment;
 
-    g_hash_table_iter_init(&iter, device->pasids);
-    while (g_hash_table_iter_next(&iter, NULL, &attachment)) {
-        /* Pass-through translates nothing. */
-        if (((VtdAttachment *)attachment)->hwpt.id != 0) {
-            flush_attachment(v, attachment);
+        cds_hlist_for_each_entry_2(attachment, &device->pasids[i], node) {
+            /* Pass-through translates nothing. */
+            if (attachment->hwpt.id != 0) {
+                flush_attachment(v, attachment);
+            }
         }
     }
-}
-
-/* The config_lock, which the collector holds, keeps the attachments. */
-static bool has_attachments(ViommuDevice *device, const void *opaque)
-{
-    VtdDevice *d = (VtdDevice *)device;
-
-    return d->pasids && g_hash_table_size(d->pasids) > 0;
 }
 
 void vtd_flush_add(Vtd *v, const VtdFlush *flush)
@@ -108,15 +100,15 @@ void vtd_flush_add(Vtd *v, const VtdFlush *flush)
 
 void vtd_flush_send(Vtd *v)
 {
-    g_autofree ViommuDevice **devices = NULL;
+    ViommuDevice *device;
+    size_t cursor = 0;
 
     if (v->pending.flush_count == 0) {
         return;
     }
-    devices = viommu_device_collect(&v->parent, has_attachments, NULL);
-    for (size_t i = 0; devices[i]; i++) {
-        flush_device(v, (VtdDevice *)devices[i]);
-        viommu_device_put(&v->parent, devices[i]);
+    while ((device = viommu_device_next(&v->parent, &cursor))) {
+        flush_device(v, (VtdDevice *)device);
+        viommu_device_put(&v->parent, device);
     }
     v->pending.flush_count = 0;
 }

@@ -13,6 +13,8 @@
 #include "hw/iommu/guest-ring.h"
 #include "hw/iommu/viommu-internal.h"
 
+#include <urcu/hlist.h>
+
 /* 11.4: registers. A_ is the offset in the region, R_ the place in reg[]. */
 #define REG(name, offset)              \
     enum {                             \
@@ -331,23 +333,30 @@ FIELD(ROOT, TES, 0, 1)
  * @pasid: the entry's: RID_PASID for the device without PASID
  * @hwpt: first-stage; {0} if pass-through
  * @s1: what @hwpt was made from
+ * @node: in VtdDevice::pasids
+ * @key: what the host knows it by: the PASID, or %PAGE_REQUEST_NO_PASID
  */
 typedef struct VtdAttachment {
+    struct cds_hlist_node node;
+    uint32_t key;
     uint16_t did;
     uint32_t pasid;
     ViommuHwpt hwpt;
     struct iommu_hwpt_vtd_s1 s1;
 } VtdAttachment;
 
+enum { VTD_PASID_BUCKETS = 64 };
+
 /**
  * struct VtdDevice - one device
- * @pasids: PASID to VtdAttachment, attached on the host. [config_lock]
- *          %PAGE_REQUEST_NO_PASID: the device without PASID. NULL: the device
- *          is emulated
+ * @pasids: VtdAttachment by key, on the host: a hash table that never has to
+ *          grow. An emulated device has none. [config_lock]
+ * @pasid_count: how many. [config_lock]
  */
 typedef struct VtdDevice {
     ViommuDevice parent;        /* first */
-    GHashTable *pasids;
+    struct cds_hlist_head pasids[VTD_PASID_BUCKETS];
+    unsigned pasid_count;
 } VtdDevice;
 
 static inline Vtd *vtd_from(Viommu *viommu)
@@ -509,6 +518,9 @@ bool vtd_host_up(Viommu *viommu, VfioDevice *vfio, GError **error);
 void vtd_host_down(Viommu *viommu);
 bool vtd_attach(Viommu *viommu, ViommuDevice *device, GError **error);
 void vtd_detach(Viommu *viommu, ViommuDevice *device);
+
+/* What @d has on the host for @pasid, or NULL. Context: [config_lock] */
+VtdAttachment *vtd_attachment_find(VtdDevice *d, uint32_t pasid);
 
 /**
  * vtd_pasid_changed() - the guest's tables may say something else

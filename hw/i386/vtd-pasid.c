@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "host/iommufd.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -115,9 +116,21 @@ static PasidTarget pasid_target(Vtd *v, uint16_t rid, uint32_t pasid)
 
 /* ---- What the host has ---- */
 
-static VtdAttachment *attachment_find(const VtdDevice *d, uint32_t pasid)
+static struct cds_hlist_head *bucket_of(VtdDevice *d, uint32_t pasid)
 {
-    return g_hash_table_lookup(d->pasids, GUINT_TO_POINTER(pasid));
+    return &d->pasids[pasid % VTD_PASID_BUCKETS];
+}
+
+VtdAttachment *vtd_attachment_find(VtdDevice *d, uint32_t pasid)
+{
+    VtdAttachment *attachment;
+
+    cds_hlist_for_each_entry_2(attachment, bucket_of(d, pasid), node) {
+        if (attachment->key == pasid) {
+            return attachment;
+        }
+    }
+    return NULL;
 }
 
 /* Is @target what the host has already? The DID is no matter of its. */
@@ -139,18 +152,20 @@ static bool is_attached(const VtdAttachment *attachment,
 static void attachment_drop(Vtd *v, VtdDevice *d, uint32_t pasid)
     REQUIRES(&v->parent.config_lock)
 {
-    VtdAttachment *attachment = attachment_find(d, pasid);
+    VtdAttachment *attachment = vtd_attachment_find(d, pasid);
 
     if (attachment) {
         viommu_hwpt_destroy(&v->parent, &attachment->hwpt);
-        g_hash_table_remove(d->pasids, GUINT_TO_POINTER(pasid));
+        cds_hlist_del(&attachment->node);
+        d->pasid_count--;
+        g_free(attachment);
     }
 }
 
 static void pasid_detach(Vtd *v, VtdDevice *d, uint32_t pasid)
     REQUIRES(&v->parent.config_lock)
 {
-    if (attachment_find(d, pasid)) {
+    if (vtd_attachment_find(d, pasid)) {
         viommu_attach(&v->parent, &d->parent, pasid, 0, NULL);  /* done */
         attachment_drop(v, d, pasid);
     }
@@ -175,6 +190,36 @@ static bool hwpt_alloc(Vtd *v, VtdDevice *d, const PasidTarget *target,
 }
 
 /*
+ * Make the new HWPT and move there. On failure there is none, and what the
+ * PASID was attached to is still to be dropped.
+ */
+static bool move_to(Vtd *v, VtdDevice *d, uint32_t pasid,
+                    const PasidTarget *target, ViommuHwpt *hwpt,
+                    GError **error)
+    REQUIRES(&v->parent.config_lock)
+{
+    uint32_t pt_id;
+
+    if (!hwpt_alloc(v, d, target, hwpt, error)) {
+        if (vtd_attachment_find(d, pasid)) {
+            viommu_attach(&v->parent, &d->parent, pasid, 0, NULL);  /* done */
+        }
+        return false;
+    }
+    pt_id = hwpt->id != 0 ? hwpt->id : v->parent.host.parent_hwpt_id;
+    if (!viommu_attach(&v->parent, &d->parent, pasid, pt_id, error)) {
+        if (target->faults) {
+            g_prefix_error(error, "with page requests (a virtual function, or "
+                           "a device without PRI, cannot have them: then "
+                           "give the vIOMMU svm=off): ");
+        }
+        viommu_hwpt_destroy(&v->parent, hwpt);
+        return false;
+    }
+    return true;
+}
+
+/*
  * Make the new HWPT, move there, destroy the old one.
  * Return: false and @error set; the PASID is detached then.
  */
@@ -182,32 +227,26 @@ static bool pasid_attach(Vtd *v, VtdDevice *d, uint32_t pasid,
                          const PasidTarget *target, GError **error)
     REQUIRES(&v->parent.config_lock)
 {
-    VtdAttachment *attachment;
+    VtdAttachment *attachment = g_try_new(VtdAttachment, 1);
     ViommuHwpt hwpt;
-    uint32_t pt_id;
 
-    if (!hwpt_alloc(v, d, target, &hwpt, error)) {
+    if (!attachment) {
+        error_set_errno(error, ENOMEM, "cannot attach PASID 0x%x", pasid);
         pasid_detach(v, d, pasid);
         return false;
     }
-    pt_id = hwpt.id != 0 ? hwpt.id : v->parent.host.parent_hwpt_id;
-    if (!viommu_attach(&v->parent, &d->parent, pasid, pt_id, error)) {
-        if (target->faults) {
-            g_prefix_error(error, "with page requests (a virtual function, or "
-                           "a device without PRI, cannot have them: then "
-                           "give the vIOMMU svm=off): ");
-        }
+    if (!move_to(v, d, pasid, target, &hwpt, error)) {
         attachment_drop(v, d, pasid);
-        viommu_hwpt_destroy(&v->parent, &hwpt);
+        g_free(attachment);
         return false;
     }
     attachment_drop(v, d, pasid);
-    attachment = g_new(VtdAttachment, 1);
     *attachment = (VtdAttachment){
-        .did = target->did, .pasid = target->pasid, .hwpt = hwpt,
-        .s1 = target->s1,
+        .key = pasid, .did = target->did, .pasid = target->pasid,
+        .hwpt = hwpt, .s1 = target->s1,
     };
-    g_hash_table_insert(d->pasids, GUINT_TO_POINTER(pasid), attachment);
+    cds_hlist_add_head(&attachment->node, bucket_of(d, pasid));
+    d->pasid_count++;
     return true;
 }
 
@@ -215,13 +254,13 @@ static bool pasid_attach(Vtd *v, VtdDevice *d, uint32_t pasid,
  * Each attachment is host memory, which a directory that names one page over
  * and over must not use up. The device itself always has room.
  */
-static bool has_room(Vtd *v, const VtdDevice *d, uint32_t pasid)
+static bool has_room(Vtd *v, VtdDevice *d, uint32_t pasid)
     REQUIRES(&v->parent.config_lock)
 {
-    bool itself = attachment_find(d, PAGE_REQUEST_NO_PASID) != NULL;
+    bool itself = vtd_attachment_find(d, PAGE_REQUEST_NO_PASID) != NULL;
 
     if (pasid == PAGE_REQUEST_NO_PASID ||
-        g_hash_table_size(d->pasids) - itself < VTD_PASIDS_MAX) {
+        d->pasid_count - itself < VTD_PASIDS_MAX) {
         return true;
     }
     viommu_warn_once(&v->parent, VTD_WARN_PASIDS_MAX,
@@ -238,7 +277,7 @@ static bool has_room(Vtd *v, const VtdDevice *d, uint32_t pasid)
 static bool pasid_sync(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid,
                        GError **error) REQUIRES(&v->parent.config_lock)
 {
-    VtdAttachment *attachment = attachment_find(d, pasid);
+    VtdAttachment *attachment = vtd_attachment_find(d, pasid);
     PasidTarget target = pasid_target(v, d->parent.entry.virt_id, pasid);
 
     if (did != VTD_ALL_DIDS && !(attachment && attachment->did == did) &&
@@ -268,14 +307,14 @@ static bool pasid_sync(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid,
  * As pasid_sync(), but it is the operator who hears of errors: of the first,
  * since the guest may ask for what the host refuses as often as it likes.
  */
-static void pasid_sync_report(Vtd *v, VtdDevice *d, uint32_t did,
-                              uint32_t pasid)
+static bool pasid_sync_report(Vtd *v, VtdDevice *d, uint32_t did,
+                              uint32_t pasid, GError **unused)
     REQUIRES(&v->parent.config_lock)
 {
     GError *error = NULL;
 
     if (pasid_sync(v, d, did, pasid, &error)) {
-        return;
+        return true;
     }
     if (pasid == PAGE_REQUEST_NO_PASID) {
         viommu_warn_once(&v->parent, VTD_WARN_PASID_REFUSED,
@@ -287,55 +326,65 @@ static void pasid_sync_report(Vtd *v, VtdDevice *d, uint32_t did,
                          d->parent.entry.virt_id, pasid, error->message);
     }
     g_error_free(error);
+    return true;
 }
 
-/* Return: what @d has on the host, uint32_t each. */
-static GArray *attached_pasids(const VtdDevice *d)
+/* Return: whether to go on with other PASIDs. */
+typedef bool PasidSyncFunc(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid,
+                           GError **error);
+
+/* All that @d has on the host. Each may be dropped or replaced meanwhile. */
+static bool sync_attached(Vtd *v, VtdDevice *d, uint32_t did,
+                          PasidSyncFunc *sync, GError **error)
+    REQUIRES(&v->parent.config_lock)
 {
-    GArray *pasids = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    GHashTableIter iter;
-    gpointer key;
+    VtdAttachment *attachment, *next;
 
-    g_hash_table_iter_init(&iter, d->pasids);
-    while (g_hash_table_iter_next(&iter, &key, NULL)) {
-        uint32_t pasid = GPOINTER_TO_UINT(key);
-
-        g_array_append_val(pasids, pasid);
+    for (unsigned i = 0; i < VTD_PASID_BUCKETS; i++) {
+        cds_hlist_for_each_entry_safe_2(attachment, next, &d->pasids[i],
+                                        node) {
+            if (!sync(v, d, did, attachment->key, error)) {
+                return false;
+            }
+        }
     }
-    return pasids;
+    return true;
 }
 
 /*
- * Return: what @d has on the host or in the tables, uint32_t each. Of what is
- * only in the tables no more than can be attached, and one to tell of it.
+ * All that @d has on the host or in the tables. Of what is only in the tables
+ * no more than can be attached, and one to tell of it.
  */
-static GArray *all_pasids(Vtd *v, const VtdDevice *d)
-    REQUIRES(&v->parent.config_lock)
+static bool sync_all(Vtd *v, VtdDevice *d, uint32_t did, PasidSyncFunc *sync,
+                     GError **error) REQUIRES(&v->parent.config_lock)
 {
-    GArray *pasids = attached_pasids(d);
     uint32_t pasid = PAGE_REQUEST_NO_PASID;
     unsigned found = 0;
 
-    if (!attachment_find(d, pasid)) {
-        g_array_append_val(pasids, pasid);
+    if (!sync_attached(v, d, did, sync, error) ||
+        (!vtd_attachment_find(d, pasid) && !sync(v, d, did, pasid, error))) {
+        return false;
     }
     for (pasid = 0; found <= VTD_PASIDS_MAX &&
                     vtd_next_pasid(v, d->parent.entry.virt_id, &pasid);
          pasid++) {
-        if (!attachment_find(d, pasid)) {
-            g_array_append_val(pasids, pasid);
-            found++;
+        if (vtd_attachment_find(d, pasid)) {
+            continue;
         }
+        if (!sync(v, d, did, pasid, error)) {
+            return false;
+        }
+        found++;
     }
-    return pasids;
+    return true;
 }
 
 /* Is @pasid that of the device itself, by the tables or on the host? */
-static bool is_rid_pasid(Vtd *v, const VtdDevice *d, uint32_t pasid)
+static bool is_rid_pasid(Vtd *v, VtdDevice *d, uint32_t pasid)
     REQUIRES(&v->parent.config_lock)
 {
     const VtdAttachment *attachment =
-        attachment_find(d, PAGE_REQUEST_NO_PASID);
+        vtd_attachment_find(d, PAGE_REQUEST_NO_PASID);
     uint32_t rid_pasid;
 
     return (attachment && attachment->pasid == pasid) ||
@@ -346,19 +395,14 @@ static bool is_rid_pasid(Vtd *v, const VtdDevice *d, uint32_t pasid)
 static void device_changed(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid)
     REQUIRES(&v->parent.config_lock)
 {
-    g_autoptr(GArray) pasids = NULL;
-
-    if (pasid != VTD_ALL_PASIDS) {
-        if (is_rid_pasid(v, d, pasid)) {
-            pasid_sync_report(v, d, did, PAGE_REQUEST_NO_PASID);
-        }
-        pasid_sync_report(v, d, did, pasid);
+    if (pasid == VTD_ALL_PASIDS) {
+        sync_all(v, d, did, pasid_sync_report, NULL);
         return;
     }
-    pasids = all_pasids(v, d);
-    for (guint i = 0; i < pasids->len; i++) {
-        pasid_sync_report(v, d, did, g_array_index(pasids, uint32_t, i));
+    if (is_rid_pasid(v, d, pasid)) {
+        pasid_sync_report(v, d, did, PAGE_REQUEST_NO_PASID, NULL);
     }
+    pasid_sync_report(v, d, did, pasid, NULL);
 }
 
 void vtd_pasid_changed(Vtd *v, const VtdChange *change)
@@ -372,7 +416,7 @@ void vtd_pasid_changed(Vtd *v, const VtdChange *change)
             caa_container_of(entry, ViommuDevice, entry));
 
         /* An emulated device has none: it walks the tables itself. */
-        if (d->pasids &&
+        if (d->parent.vfio &&
             ((entry->virt_id ^ change->rid) & ~change->rid_ignored) == 0) {
             device_changed(v, d, change->did, change->pasid);
         }
@@ -380,6 +424,14 @@ void vtd_pasid_changed(Vtd *v, const VtdChange *change)
 }
 
 /* ---- Hot plug ---- */
+
+static bool pasid_detach_one(Vtd *v, VtdDevice *d, uint32_t did, uint32_t pasid,
+                             GError **unused)
+    REQUIRES(&v->parent.config_lock)
+{
+    pasid_detach(v, d, pasid);
+    return true;
+}
 
 bool vtd_check_host(Viommu *viommu, VfioDevice *vfio, GError **error)
 {
@@ -423,17 +475,10 @@ bool vtd_attach(Viommu *viommu, ViommuDevice *device, GError **error)
 {
     Vtd *v = vtd_from(viommu);
     VtdDevice *d = device_from(device);
-    g_autoptr(GArray) pasids = NULL;
-
     lock_assert_held(&v->parent.config_lock);
-    d->pasids = g_hash_table_new_full(NULL, NULL, NULL, g_free);
-    pasids = all_pasids(v, d);
-    for (guint i = 0; i < pasids->len; i++) {
-        if (!pasid_sync(v, d, VTD_ALL_DIDS,
-                        g_array_index(pasids, uint32_t, i), error)) {
-            vtd_detach(viommu, device);
-            return false;
-        }
+    if (!sync_all(v, d, VTD_ALL_DIDS, pasid_sync, error)) {
+        vtd_detach(viommu, device);
+        return false;
     }
     return true;
 }
@@ -442,12 +487,6 @@ void vtd_detach(Viommu *viommu, ViommuDevice *device)
 {
     Vtd *v = vtd_from(viommu);
     VtdDevice *d = device_from(device);
-    g_autoptr(GArray) pasids = NULL;
-
     lock_assert_held(&v->parent.config_lock);
-    pasids = attached_pasids(d);
-    for (guint i = 0; i < pasids->len; i++) {
-        pasid_detach(v, d, g_array_index(pasids, uint32_t, i));
-    }
-    g_clear_pointer(&d->pasids, g_hash_table_unref);
+    sync_attached(v, d, VTD_ALL_DIDS, pasid_detach_one, NULL);
 }

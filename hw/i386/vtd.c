@@ -3,6 +3,8 @@
 
 #include "base/error.h"
 
+#include <errno.h>
+
 /* No event queue: the host forwards no faults of VT-d. */
 static void vtd_get_queue(Viommu *viommu, uint32_t *used, uint32_t *size)
 {
@@ -77,9 +79,16 @@ Viommu *vtd_new(const ViommuConfig *config, const VtdProperties *properties,
     if (!check_properties(&props, error)) {
         return NULL;
     }
-    v = g_new0(Vtd, 1);
+    v = g_try_new0(Vtd, 1);
+    if (!v) {
+        error_set_errno(error, ENOMEM, "vIOMMU '%s'", config->id);
+        return NULL;
+    }
     v->props = props;           /* for has_pages() */
-    viommu_init(&v->parent, &vtd_ops, config);
+    if (!viommu_init(&v->parent, &vtd_ops, config, error)) {
+        g_free(v);
+        return NULL;
+    }
     vtd_regs_init(v);
     lock_acquire(&v->parent.ring_lock);
     vtd_regs_reset(v);

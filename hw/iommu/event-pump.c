@@ -107,8 +107,11 @@ EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
                           const EventSinkOps *ops, void *opaque)
 {
     EventPump *pump =
-        g_malloc0(sizeof(*pump) + buf_size(queue, EVENT_PUMP_BATCH));
+        g_try_malloc0(sizeof(*pump) + buf_size(queue, EVENT_PUMP_BATCH));
 
+    if (!pump) {
+        return NULL;
+    }
     pump->ops = ops;
     pump->opaque = opaque;
     queue_reader_init(&pump->reader, ctx, queue, pump->buf, &pump_ops, pump);

@@ -26,13 +26,22 @@ struct FaultPump {
     PgfaultGroup groups[PAGE_GROUP_BATCH];  /* [iothread] */
 };
 
-static void pump_grow(FaultPump *pump, uint32_t records)
+/* Return: false if there is no memory; all stays as it is. */
+static bool pump_grow(FaultPump *pump, uint32_t records)
 {
-    if (records > pump->capacity) {
-        pump->buf = g_realloc(pump->buf, (size_t)records * PGFAULT_RECORD_SIZE);
-        pump->capacity = records;
-        pump->reader.buf = pump->buf;
+    uint8_t *buf;
+
+    if (records <= pump->capacity) {
+        return true;
     }
+    buf = g_try_realloc(pump->buf, (size_t)records * PGFAULT_RECORD_SIZE);
+    if (!buf) {
+        return false;
+    }
+    pump->buf = buf;
+    pump->capacity = records;
+    pump->reader.buf = buf;
+    return true;
 }
 
 static size_t pump_room(void *opaque)
@@ -47,20 +56,28 @@ static size_t pump_room(void *opaque)
     /* However large the first group is, these are a batch of groups at most. */
     pump->asked = MIN(room, pump->want - 1 + PAGE_GROUP_BATCH);
     pump->asked = MIN(pump->asked, FAULT_PUMP_GROUP_MAX);
-    pump_grow(pump, pump->asked);
+    if (!pump_grow(pump, pump->asked)) {
+        pump->asked = pump->capacity;
+    }
     return (size_t)pump->asked * PGFAULT_RECORD_SIZE;
 }
 
-/* EINVAL: the first group is larger than what was asked for. */
-static bool pump_refused(void *opaque, int err)
+/*
+ * EINVAL: the first group is larger than what was asked for. There was no
+ * memory to ask for more if that is less than is wanted already.
+ */
+static int pump_refused(void *opaque, int err)
 {
     FaultPump *pump = opaque;
 
     if (err != EINVAL || pump->asked >= FAULT_PUMP_GROUP_MAX) {
-        return false;
+        return err;
+    }
+    if (pump->asked < pump->want) {
+        return ENOMEM;
     }
     pump->want = pump->asked + 1;
-    return true;
+    return 0;
 }
 
 static bool pump_take(void *opaque, size_t len)
@@ -156,13 +173,19 @@ bool fault_pump_flush(FaultPump *pump, PageRequestTable *table)
 FaultPump *fault_pump_new(AioContext *ctx, const HostQueue *queue,
                           const FaultPumpOps *ops, void *opaque)
 {
-    FaultPump *pump = g_new0(FaultPump, 1);
+    FaultPump *pump = g_try_new0(FaultPump, 1);
 
+    if (!pump) {
+        return NULL;
+    }
     pump->ops = ops;
     pump->opaque = opaque;
     pump->want = 1;
     queue_reader_init(&pump->reader, ctx, queue, NULL, &pump_ops, pump);
-    pump_grow(pump, PAGE_GROUP_BATCH);
+    if (!pump_grow(pump, PAGE_GROUP_BATCH)) {
+        g_free(pump);
+        return NULL;
+    }
     return pump;
 }
 

@@ -19,6 +19,7 @@
 #include "base/rcu.h"
 #include "base/report.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -179,11 +180,16 @@ static int compare_gpa(const void *a, const void *b)
     return (left->gpa > right->gpa) - (left->gpa < right->gpa);
 }
 
-static MemTable *table_new(const GuestMemRegion *regions, size_t count)
+static MemTable *table_new(const GuestMemRegion *regions, size_t count,
+                           GError **error)
 {
     MemTable *table =
-        g_malloc(sizeof(*table) + count * sizeof(table->regions[0]));
+        g_try_malloc(sizeof(*table) + count * sizeof(table->regions[0]));
 
+    if (!table) {
+        error_set_errno(error, ENOMEM, "guest memory of %zu regions", count);
+        return NULL;
+    }
     table->count = count;
     for (size_t i = 0; i < count; i++) {
         table->regions[i] = regions[i];
@@ -307,10 +313,13 @@ static MemTable *replace_locked(GuestMem *mem, MemTable *new, GError **error)
 bool guest_mem_set_regions(GuestMem *mem, const GuestMemRegion *regions,
                            size_t count, GError **error)
 {
-    MemTable *new = table_new(regions, count);
+    MemTable *new = table_new(regions, count, error);
     MemTable *old = NULL;
 
     lock_assert_may_wait();
+    if (!new) {
+        return false;
+    }
     if (regions_check(new, error)) {
         lock_acquire(&mem->lock);
         old = replace_locked(mem, new, error);
@@ -359,11 +368,17 @@ void guest_mem_remove_listener(GuestMem *mem, GuestMemListener *listener)
 
 GuestMem *guest_mem_new(void)
 {
-    GuestMem *mem = g_new(GuestMem, 1);
+    GuestMem *mem = g_try_new(GuestMem, 1);
+    MemTable *table = table_new(NULL, 0, NULL);
 
+    if (!mem || !table) {
+        g_free(table);
+        g_free(mem);
+        return NULL;
+    }
     lock_init(&mem->lock, LOCK_RANK_MEMORY);
     mem->listeners = NULL;
-    atomic_init(&mem->table, table_new(NULL, 0));
+    atomic_init(&mem->table, table);
     return mem;
 }
 

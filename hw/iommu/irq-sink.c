@@ -85,7 +85,11 @@ IrqSink *irq_sink_eventfd_new(unsigned lines, uint64_t doorbell, GError **error)
                     "%u interrupt lines: must be 1 to %d", lines, LINES_MAX);
         return NULL;
     }
-    self = g_new0(EventfdSink, 1);
+    self = g_try_new0(EventfdSink, 1);
+    if (!self) {
+        error_set_errno(error, ENOMEM, "%u interrupt lines", lines);
+        return NULL;
+    }
     self->sink.ops = &eventfd_ops;
     self->doorbell = doorbell;
     /* lines counts the fds that are open, so that _free() undoes so many. */

@@ -423,6 +423,13 @@ int page_request_flush(PageRequestTable *table, HostIommu *host, int fd)
     return 0;
 }
 
+static void table_free(PageRequestTable *table)
+{
+    g_free(table->buckets);
+    g_free(table->nodes);
+    g_free(table);
+}
+
 static void init_node(Node *node)
 {
     node->sibling.data = node;
@@ -437,7 +444,10 @@ PageRequestTable *page_request_table_new(uint32_t capacity,
     PageRequestTable *table;
 
     g_assert(capacity > 0 && capacity <= PAGE_REQUEST_CAPACITY_MAX);
-    table = g_new0(PageRequestTable, 1);
+    table = g_try_new0(PageRequestTable, 1);
+    if (!table) {
+        return NULL;
+    }
     table->ops = ops;
     table->opaque = opaque;
     table->capacity = capacity;
@@ -445,8 +455,12 @@ PageRequestTable *page_request_table_new(uint32_t capacity,
     for (size_t i = 0; i < G_N_ELEMENTS(table->factors); i++) {
         table->factors[i] = (uint64_t)g_random_int() << 32 | g_random_int();
     }
-    table->nodes = g_new0(Node, count);
-    table->buckets = g_new0(Node *, (size_t)1 << table->bits);
+    table->nodes = g_try_new0(Node, count);
+    table->buckets = g_try_new0(Node *, (size_t)1 << table->bits);
+    if (!table->nodes || !table->buckets) {
+        table_free(table);
+        return NULL;
+    }
     for (uint32_t i = 0; i < count; i++) {
         init_node(&table->nodes[i]);
         g_queue_push_tail_link(&table->free, &table->nodes[i].sibling);
@@ -458,11 +472,8 @@ PageRequestTable *page_request_table_new(uint32_t capacity,
 
 void page_request_table_free(PageRequestTable *table)
 {
-    if (!table) {
-        return;
+    if (table) {
+        g_assert(page_request_room(table) == table->capacity);
+        table_free(table);
     }
-    g_assert(page_request_room(table) == table->capacity);
-    g_free(table->buckets);
-    g_free(table->nodes);
-    g_free(table);
 }

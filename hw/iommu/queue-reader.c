@@ -52,8 +52,11 @@ static ssize_t reader_fill_room(QueueReader *reader)
             return NO_ROOM;
         }
         ret = queue_reader_fill(reader, bytes);
-    } while (ret < 0 && reader->ops->refused &&
-             reader->ops->refused(reader->opaque, -ret));
+        if (ret >= 0 || !reader->ops->refused) {
+            return ret;
+        }
+        ret = -reader->ops->refused(reader->opaque, -ret);
+    } while (ret == 0);
     return ret;
 }
 
@@ -96,16 +99,24 @@ void queue_reader_close(QueueReader *reader)
     }
 }
 
-void queue_reader_destroy(QueueReader *reader)
+void host_queue_destroy(HostQueue *queue)
 {
-    HostQueue *queue = &reader->queue;
     g_autoptr(GError) error = NULL;
 
-    queue_reader_close(reader);
+    if (queue->fd >= 0) {
+        queue->host->ops->close(queue->host, queue->fd);
+        queue->fd = -1;
+    }
     if (queue->id != 0 && !iommufd_destroy(queue->host, queue->id, &error)) {
         error_report("%s", error->message);
     }
     queue->id = 0;
+}
+
+void queue_reader_destroy(QueueReader *reader)
+{
+    queue_reader_close(reader);
+    host_queue_destroy(&reader->queue);
 }
 
 static void reader_fail(QueueReader *reader, const char *what, int err)

@@ -172,7 +172,9 @@ static bool check_config(Viommu *viommu, const SvaDeviceConfig *config,
 /* Context: nobody knows of it, or not any more. */
 static void sva_device_free(SvaDevice *device)
 {
-    aio_bh_delete(device->respond);
+    if (device->respond) {
+        aio_bh_delete(device->respond);
+    }
     /* Once this has run, the bottom half is gone. */
     aio_wait_bh_oneshot(device->ctx, nothing_bh, NULL);
     aio_context_unref(device->ctx);
@@ -189,7 +191,11 @@ SvaDevice *viommu_add_sva_device(Viommu *viommu, const SvaDeviceConfig *config,
         g_prefix_error(error, "device '%s': ", config->name);
         return NULL;
     }
-    device = g_new0(SvaDevice, 1);
+    device = g_try_new0(SvaDevice, 1);
+    if (!device) {
+        error_set_errno(error, ENOMEM, "device '%s'", config->name);
+        return NULL;
+    }
     device->viommu = viommu;
     device->name = g_strdup(config->name);
     device->ctx = aio_context_ref(config->ctx);
@@ -198,6 +204,11 @@ SvaDevice *viommu_add_sva_device(Viommu *viommu, const SvaDeviceConfig *config,
     device->respond = aio_bh_new(config->ctx, respond_bh, device);
     atomic_init(&device->credits, (int)config->credits);
     __cds_wfcq_init(&device->responses_head, &device->responses_tail);
+    if (!device->respond) {
+        error_set_errno(error, ENOMEM, "device '%s'", config->name);
+        sva_device_free(device);
+        return NULL;
+    }
     device->device = viommu_publish_sva(viommu, device, config->virt_id, error);
     if (!device->device) {
         g_prefix_error(error, "device '%s': ", config->name);

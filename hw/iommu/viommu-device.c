@@ -18,6 +18,8 @@
 #include "host/iommufd.h"
 #include "hw/iommu/viommu-internal.h"
 
+#include <errno.h>
+
 /* Teardown cannot fail; if the host says so none the less, say so. */
 static void destroy(const ViommuHost *host, uint32_t id)
 {
@@ -161,27 +163,20 @@ void viommu_device_put(Viommu *viommu, ViommuDevice *device)
     lock_release(&viommu->refs.lock);
 }
 
-ViommuDevice **viommu_device_collect(Viommu *viommu,
-                                     bool (*match)(ViommuDevice *device,
-                                                   const void *opaque),
-                                     const void *opaque)
+ViommuDevice *viommu_device_next(Viommu *viommu, size_t *cursor)
 {
-    GPtrArray *devices = g_ptr_array_new();
+    ViommuDevice *device = NULL;
     DeviceEntry *entry;
-    size_t cursor = 0;
 
     rcu_section_enter();
-    while ((entry = device_map_next(viommu->devices, &cursor))) {
-        ViommuDevice *device = caa_container_of(entry, ViommuDevice, entry);
-
-        if (match(device, opaque)) {
-            viommu_device_get(device);
-            g_ptr_array_add(devices, device);
-        }
+    /* The config_lock keeps the map as it is, and the cursor good. */
+    entry = device_map_next(viommu->devices, cursor);
+    if (entry) {
+        device = caa_container_of(entry, ViommuDevice, entry);
+        viommu_device_get(device);
     }
     rcu_section_leave();
-    g_ptr_array_add(devices, NULL);
-    return (ViommuDevice **)g_ptr_array_free(devices, FALSE);
+    return device;
 }
 
 /* When it returns nobody can find the device, and nobody has it any more. */
@@ -197,6 +192,20 @@ static void unpublish(Viommu *viommu, ViommuDevice *device)
     lock_release(&viommu->refs.lock);
 }
 
+static ViommuDevice *device_new(Viommu *viommu, uint32_t virt_id,
+                                GError **error)
+{
+    ViommuDevice *device = g_try_malloc0(viommu->ops->device_size);
+
+    if (!device) {
+        error_set_errno(error, ENOMEM, "device 0x%x of vIOMMU '%s'", virt_id,
+                        viommu->config.id);
+        return NULL;
+    }
+    device->entry.virt_id = virt_id;
+    return device;
+}
+
 static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
                               uint32_t virt_id, GError **error)
     REQUIRES(&viommu->config_lock)
@@ -209,9 +218,11 @@ static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
          !viommu->ops->check_host(viommu, vfio, error))) {
         return false;
     }
-    device = g_malloc0(viommu->ops->device_size);
+    device = device_new(viommu, virt_id, error);
+    if (!device) {
+        return false;
+    }
     device->vfio = vfio;
-    device->entry.virt_id = virt_id;
     device->entry.dev_id = vfio_device_get_dev_id(vfio);
 
     if (first && !host_up(viommu, vfio, error)) {
@@ -312,11 +323,13 @@ bool viommu_remove_device(Viommu *viommu, uint32_t virt_id)
 ViommuDevice *viommu_publish_sva(Viommu *viommu, SvaDevice *sva,
                                  uint32_t virt_id, GError **error)
 {
-    ViommuDevice *device = g_malloc0(viommu->ops->device_size);
+    ViommuDevice *device = device_new(viommu, virt_id, error);
     bool added;
 
+    if (!device) {
+        return NULL;
+    }
     device->sva = sva;
-    device->entry.virt_id = virt_id;
     lock_acquire(&viommu->config_lock);
     added = check_virt_id(viommu, virt_id, error) &&
             device_map_add(viommu->devices, &device->entry, error);

@@ -9,8 +9,11 @@
  */
 #include "hw/iommu/viommu-internal.h"
 
+#include "base/error.h"
 #include "base/rcu.h"
 #include "base/report.h"
+
+#include <errno.h>
 
 /* ---- What comes out of the queue ---- */
 
@@ -180,9 +183,14 @@ static bool queue_get(Viommu *viommu, GError **error)
             g_prefix_error(error, "no fault queue: ");
             return false;
         }
-        host->fault_id = queue.id;
         start.pump = fault_pump_new(viommu->config.ctx, &queue,
                                     &fault_pump_ops, viommu);
+        if (!start.pump) {
+            host_queue_destroy(&queue);
+            error_set_errno(error, ENOMEM, "no fault queue");
+            return false;
+        }
+        host->fault_id = queue.id;
         aio_wait_bh_oneshot(viommu->config.ctx, queue_start_bh, &start);
     }
     host->fault_hwpts++;

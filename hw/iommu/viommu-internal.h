@@ -247,9 +247,14 @@ struct Viommu {
     DeviceRefs refs;
 };
 
-/* viommu_init() - set up the base of a model's structure */
-void viommu_init(Viommu *viommu, const ViommuOps *ops,
-                 const ViommuConfig *config);
+/**
+ * viommu_init() - set up the base of a model's structure
+ * @viommu: zeroed
+ *
+ * Return: false and @error set: no memory, and nothing to be undone.
+ */
+bool viommu_init(Viommu *viommu, const ViommuOps *ops,
+                 const ViommuConfig *config, GError **error);
 
 /**
  * viommu_set_event_queue() - the guest's event queue was switched on, off or
@@ -295,15 +300,14 @@ void viommu_device_get(ViommuDevice *device);
 void viommu_device_put(Viommu *viommu, ViommuDevice *device);
 
 /**
- * viommu_device_collect() - references to all devices that @match says yes to
+ * viommu_device_next() - walk over all devices, in no particular order
+ * @cursor: 0 to begin with
  *
- * Return: a NULL-terminated array in no particular order, for
- * viommu_device_put() each and g_free().
+ * Return: a device, for viommu_device_put(), or NULL at the end. It allocates
+ * nothing: a guest's invalidation cannot fail.
  */
-ViommuDevice **viommu_device_collect(Viommu *viommu,
-                                     bool (*match)(ViommuDevice *device,
-                                                   const void *opaque),
-                                     const void *opaque);
+ViommuDevice *viommu_device_next(Viommu *viommu, size_t *cursor)
+    REQUIRES(&viommu->config_lock);
 
 /*
  * Page requests (viommu-pages.c), as a model needs them.
@@ -410,7 +414,8 @@ bool viommu_attach(Viommu *viommu, ViommuDevice *device, uint32_t pasid,
 
 /* viommu-pages.c, for the other files of the Viommu. */
 
-void viommu_pages_init(Viommu *viommu);
+/* Return: false if there is no memory; viommu_pages_cleanup() none the less. */
+bool viommu_pages_init(Viommu *viommu);
 void viommu_pages_cleanup(Viommu *viommu);
 
 /* Context: any thread registered with RCU; wait-free. */

@@ -555,21 +555,23 @@ ViommuPageStats viommu_get_page_stats(Viommu *viommu)
     return stats;
 }
 
-void viommu_pages_init(Viommu *viommu)
+bool viommu_pages_init(Viommu *viommu)
 {
     ViommuPages *pages = &viommu->pages;
 
     if (!viommu->ops->has_pages || !viommu->ops->has_pages(viommu)) {
-        return;
+        return true;
     }
     atomic_init(&pages->generation, 1);
     __cds_wfcq_init(&pages->inbox_head, &pages->inbox_tail);
     pages->table = page_request_table_new(PAGE_TABLE_GROUPS, &table_ops,
                                           viommu);
-    pages->batch = g_new(PageGroup, PAGE_GROUP_BATCH);
-    pages->responses.pending = g_new(PageResponse, PAGE_RESPONSES_MAX);
-    pages->responses.taken = g_new(PageResponse, PAGE_RESPONSES_MAX);
+    pages->batch = g_try_new(PageGroup, PAGE_GROUP_BATCH);
+    pages->responses.pending = g_try_new(PageResponse, PAGE_RESPONSES_MAX);
+    pages->responses.taken = g_try_new(PageResponse, PAGE_RESPONSES_MAX);
     pages->work = aio_bh_new(viommu->config.ctx, pages_work, viommu);
+    return pages->table && pages->batch && pages->responses.pending &&
+           pages->responses.taken && pages->work;
 }
 
 /* Context: once no device is left and no bottom half runs. */

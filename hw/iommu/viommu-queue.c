@@ -5,8 +5,11 @@
  * alone: nobody else watches, reads, closes or destroys it, so IOMMU_DESTROY
  * never finds the fd in use.
  */
+#include "base/error.h"
 #include "host/iommufd.h"
 #include "hw/iommu/viommu-internal.h"
+
+#include <errno.h>
 
 typedef struct QueueStart {
     Viommu *viommu;
@@ -52,6 +55,12 @@ bool viommu_open_event_queue(Viommu *viommu, GError **error)
     }
     start.pump = event_pump_new(viommu->config.ctx, &veventq,
                                 &viommu->ops->sink, viommu);
+    if (!start.pump) {
+        host_queue_destroy(&veventq);
+        error_set_errno(error, ENOMEM, "vIOMMU '%s': no host event queue",
+                        viommu->config.id);
+        return false;
+    }
     queue->open = true;
     aio_wait_bh_oneshot(viommu->config.ctx, queue_start_bh, &start);
     return true;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hw/iommu/viommu-internal.h"
 
+#include "base/error.h"
 #include "base/report.h"
+
+#include <errno.h>
 
 static void resume_bh(void *opaque)
 {
@@ -84,33 +87,17 @@ void viommu_warn_once(Viommu *viommu, unsigned kind, const char *format, ...)
                 viommu->config.id, message);
 }
 
-void viommu_init(Viommu *viommu, const ViommuOps *ops,
-                 const ViommuConfig *config)
+/*
+ * Context: nobody knows of @viommu, or not any more. What viommu_init() did not
+ * come to is NULL.
+ */
+static void cleanup(Viommu *viommu)
 {
-    viommu->ops = ops;
-    viommu->config = *config;
-    viommu->config.id = g_strdup(config->id);
-    viommu->config.ctx = aio_context_ref(config->ctx);
-    lock_init(&viommu->config_lock, LOCK_RANK_CONFIG);
-    lock_init(&viommu->ring_lock, LOCK_RANK_RING);
-    lock_init(&viommu->refs.lock, LOCK_RANK_LEAF);
-    pthread_cond_init(&viommu->refs.gone, NULL);
-    viommu->devices = device_map_new();
-    viommu->queue.resume = aio_bh_new(config->ctx, resume_bh, viommu);
-    viommu_pages_init(viommu);
-}
+    AioContext *ctx = viommu->config.ctx;
 
-void viommu_free(Viommu *viommu)
-{
-    AioContext *ctx;
-
-    if (!viommu) {
-        return;
+    if (viommu->queue.resume) {
+        aio_bh_delete(viommu->queue.resume);
     }
-    ctx = viommu->config.ctx;
-    g_assert(device_map_count(viommu->devices) == 0);
-    g_assert(!viommu->queue.open);
-    aio_bh_delete(viommu->queue.resume);
     if (viommu->pages.work) {
         aio_bh_delete(viommu->pages.work);
     }
@@ -124,5 +111,37 @@ void viommu_free(Viommu *viommu)
     lock_destroy(&viommu->ring_lock);
     lock_destroy(&viommu->config_lock);
     g_free((char *)viommu->config.id);
+}
+
+bool viommu_init(Viommu *viommu, const ViommuOps *ops,
+                 const ViommuConfig *config, GError **error)
+{
+    viommu->ops = ops;
+    viommu->config = *config;
+    viommu->config.id = g_strdup(config->id);
+    viommu->config.ctx = aio_context_ref(config->ctx);
+    lock_init(&viommu->config_lock, LOCK_RANK_CONFIG);
+    lock_init(&viommu->ring_lock, LOCK_RANK_RING);
+    lock_init(&viommu->refs.lock, LOCK_RANK_LEAF);
+    pthread_cond_init(&viommu->refs.gone, NULL);
+    viommu->devices = device_map_new();
+    viommu->queue.resume = aio_bh_new(config->ctx, resume_bh, viommu);
+    if (!viommu_pages_init(viommu) || !viommu->devices ||
+        !viommu->queue.resume) {
+        cleanup(viommu);
+        error_set_errno(error, ENOMEM, "vIOMMU '%s'", config->id);
+        return false;
+    }
+    return true;
+}
+
+void viommu_free(Viommu *viommu)
+{
+    if (!viommu) {
+        return;
+    }
+    g_assert(device_map_count(viommu->devices) == 0);
+    g_assert(!viommu->queue.open);
+    cleanup(viommu);
     viommu->ops->free(viommu);
 }

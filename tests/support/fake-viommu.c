@@ -218,9 +218,10 @@ FakeMachine *fake_machine_new(uint32_t capacity, bool iothread)
     m->model->queue.entries = g_new0(FakeEntry, FAKE_QUEUE_MAX);
     m->model->queue.capacity = capacity;
     m->viommu = &m->model->parent;
-    viommu_init(m->viommu, &model_ops,
-                &(ViommuConfig){ .id = "fake", .ctx = m->ctx, .mem = m->mem,
-                                 .irq = &m->irq });
+    g_assert_true(viommu_init(m->viommu, &model_ops,
+                              &(ViommuConfig){ .id = "fake", .ctx = m->ctx,
+                                               .mem = m->mem,
+                                               .irq = &m->irq }, NULL));
     return m;
 }
 

@@ -118,9 +118,8 @@ static const VtdAttachment *attachment_find(VfioDevice *device, uint32_t pasid)
     entry = device_map_find_dev(pf.v->parent.devices,
                                 vfio_device_get_dev_id(device));
     if (entry) {
-        attachment = g_hash_table_lookup(
-            caa_container_of(entry, VtdDevice, parent.entry)->pasids,
-            GUINT_TO_POINTER(pasid));
+        attachment = vtd_attachment_find(
+            caa_container_of(entry, VtdDevice, parent.entry), pasid);
     }
     rcu_section_leave();
     return attachment;

@@ -116,16 +116,16 @@ static bool owner_take(void *opaque, size_t len)
     return true;
 }
 
-static bool owner_refused(void *opaque, int err)
+static int owner_refused(void *opaque, int err)
 {
     Owner *o = opaque;
 
     o->refusals++;
     if (err != EINVAL || !o->grow) {
-        return false;
+        return err;
     }
     o->room++;
-    return true;
+    return 0;
 }
 
 static void owner_failed(void *opaque, const char *message)

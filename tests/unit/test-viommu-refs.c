@@ -13,23 +13,39 @@
 
 #define WALKERS 3
 
-static bool is_rid(ViommuDevice *candidate, const void *opaque)
+/* Return: all devices, with a reference to each, and NULL at the end. */
+static ViommuDevice **get_all(void)
 {
-    return candidate->entry.virt_id == *(const uint32_t *)opaque;
-}
+    GPtrArray *all = g_ptr_array_new();
+    DeviceEntry *entry;
+    size_t cursor = 0;
 
-static bool is_any(ViommuDevice *candidate, const void *opaque)
-{
-    return true;
+    rcu_section_enter();
+    while ((entry = device_map_next(m->viommu->devices, &cursor))) {
+        ViommuDevice *found = caa_container_of(entry, ViommuDevice, entry);
+
+        viommu_device_get(found);
+        g_ptr_array_add(all, found);
+    }
+    rcu_section_leave();
+    g_ptr_array_add(all, NULL);
+    return (ViommuDevice **)g_ptr_array_free(all, FALSE);
 }
 
 /* Return: the device with a reference, or NULL. */
 static ViommuDevice *get(uint32_t rid)
 {
-    g_autofree ViommuDevice **found =
-        viommu_device_collect(m->viommu, is_rid, &rid);
+    ViommuDevice *found = NULL;
+    DeviceEntry *entry;
 
-    return found[0];
+    rcu_section_enter();
+    entry = device_map_find_virt(m->viommu->devices, rid);
+    if (entry) {
+        found = caa_container_of(entry, ViommuDevice, entry);
+        viommu_device_get(found);
+    }
+    rcu_section_leave();
+    return found;
 }
 
 static bool can_be_found(uint32_t rid)
@@ -42,9 +58,11 @@ static bool can_be_found(uint32_t rid)
     return found;
 }
 
-static void test_collect(void)
+/* The references are the walk's, one after the other. */
+static void test_walk(void)
 {
-    g_autofree ViommuDevice **all = NULL;
+    ViommuDevice *next;
+    size_t cursor = 0;
     FakeDevice *others[5];
     unsigned count = 0;
     uint32_t nobody = 0x999;
@@ -53,11 +71,13 @@ static void test_collect(void)
     for (unsigned i = 0; i < G_N_ELEMENTS(others); i++) {
         others[i] = fake_plug(m, RID + 1 + i);
     }
-    all = viommu_device_collect(m->viommu, is_any, NULL);
-    for (; all[count]; count++) {
-        g_assert_cmpuint(atomic_load(&all[count]->refs), ==, 1);
-        viommu_device_put(m->viommu, all[count]);
+    lock_acquire(&m->viommu->config_lock);
+    while ((next = viommu_device_next(m->viommu, &cursor))) {
+        g_assert_cmpuint(atomic_load(&next->refs), ==, 1);
+        viommu_device_put(m->viommu, next);
+        count++;
     }
+    lock_release(&m->viommu->config_lock);
     g_assert_cmpuint(count, ==, 7);
     g_assert_null(get(nobody));
     for (unsigned i = 0; i < G_N_ELEMENTS(others); i++) {
@@ -210,8 +230,7 @@ static void *walker_thread(void *opaque)
 
     rcu_register_thread();
     while (!atomic_load(&over)) {
-        g_autofree ViommuDevice **all =
-            viommu_device_collect(m->viommu, is_any, NULL);
+        g_autofree ViommuDevice **all = get_all();
 
         for (unsigned i = 0; all[i]; i++) {
             struct iommu_hw_info_vtd info;
@@ -265,7 +284,7 @@ static void test_walkers_meet_no_device_that_is_gone(void)
 }
 
 static const Test tests[] = {
-    { "collect", test_collect },
+    { "walk", test_walk },
     { "hold-up-unplug", test_reference_holds_up_unplug },
     { "hold-up-an-emulated-device",
       test_reference_holds_up_an_emulated_device },

@@ -50,8 +50,7 @@ static unsigned attached(void)
 
     rcu_section_enter();
     entry = device_map_find_virt(f->viommu->devices, RID);
-    count = g_hash_table_size(
-        ((VtdDevice *)caa_container_of(entry, ViommuDevice, entry))->pasids);
+    count = caa_container_of(entry, VtdDevice, parent.entry)->pasid_count;
     rcu_section_leave();
     return count;
 }

@@ -60,7 +60,7 @@ typedef struct EventSinkOps {
  * event_pump_new() - a pump for an open vEVENTQ; not started
  * @queue: copied; the fd and the object are given to event_pump_free()
  *
- * Context: Any thread.
+ * Context: Any thread. Return: NULL if there is no memory.
  */
 EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
                           const EventSinkOps *ops, void *opaque);

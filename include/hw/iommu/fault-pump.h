@@ -10,7 +10,7 @@
  *
  * Threads: the home thread of the AioContext only, fault_pump_new() excepted.
  * Locks:   none of its own. Allocates only for a group of more than
- *          PAGE_GROUP_BATCH pages.
+ *          PAGE_GROUP_BATCH pages; without memory for that the queue is closed.
  */
 #ifndef HW_IOMMU_FAULT_PUMP_H
 #define HW_IOMMU_FAULT_PUMP_H
@@ -46,7 +46,7 @@ typedef struct FaultPumpOps {
  * @queue: copied; the fd and the object are given to fault_pump_free()
  * @ops, @opaque: borrowed for its life
  *
- * Context: Any thread.
+ * Context: Any thread. Return: NULL if there is no memory.
  */
 FaultPump *fault_pump_new(AioContext *ctx, const HostQueue *queue,
                           const FaultPumpOps *ops, void *opaque);

@@ -61,7 +61,7 @@ struct GuestMemListener {
     GuestMemListener *next;
 };
 
-/* Without a region: every access fails. */
+/* Without a region: every access fails. Return: NULL if there is no memory. */
 GuestMem *guest_mem_new(void);
 
 /* Context: nobody uses it any more. NULL is ignored. */
@@ -79,7 +79,8 @@ void guest_mem_free(GuestMem *mem);
  * nobody uses the old map, so what it named may be unmapped. Not inside a read
  * section, not under a config_lock or ring_lock.
  * Return: false and @error set if regions overlap, wrap, are misaligned or
- * empty (%VIOMMU_ERROR_INVALID), or a listener refuses; the old map then stays.
+ * empty (%VIOMMU_ERROR_INVALID), a listener refuses, or there is no memory; the
+ * old map then stays.
  */
 bool guest_mem_set_regions(GuestMem *mem, const GuestMemRegion *regions,
                            size_t count, GError **error);

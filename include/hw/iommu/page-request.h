@@ -120,7 +120,7 @@ typedef enum PageRequestOpen {
  *            %PAGE_REQUEST_CAPACITY_MAX
  * @ops: borrowed for the life of the table, as @opaque
  *
- * Context: Any thread.
+ * Context: Any thread. Return: NULL if there is no memory.
  */
 PageRequestTable *page_request_table_new(uint32_t capacity,
                                          const PageRequestOps *ops,

@@ -39,15 +39,22 @@ typedef struct HostQueue {
 } HostQueue;
 
 /**
+ * host_queue_destroy() - close, and IOMMU_DESTROY, what is not done yet
+ *
+ * Context: nobody watches the fd. A fault queue: no HWPT names it.
+ */
+void host_queue_destroy(HostQueue *queue);
+
+/**
  * struct QueueReaderOps - the owner. All are called on the home thread.
  * @name: of the kind of queue, for messages
  * @revival: for messages: what makes a new one, after "closed until"
  * @room: bytes to ask for, at most the buffer's. 0: there is no room; the owner
  *        has noted it and will call queue_reader_run() when there is.
  * @take: @len bytes are in the buffer. Return: whether there may be room left.
- * @refused: a read failed with @err. Return: true if it is to be tried again
- *           with the room there is then; false if it counts as a failure. NULL
- *           for that always.
+ * @refused: a read failed with @err. Return: 0 if it is to be tried again with
+ *           the room there is then; else the errno by which it counts as a
+ *           failure. NULL: @err always.
  * @failed: the queue cannot be read any more; its fd was closed, the object is
  *          there still; @message says why
  */
@@ -56,7 +63,7 @@ typedef struct QueueReaderOps {
     const char *revival;
     size_t (*room)(void *opaque);
     bool (*take)(void *opaque, size_t len);
-    bool (*refused)(void *opaque, int err);
+    int (*refused)(void *opaque, int err);
     void (*failed)(void *opaque, const char *message);
 } QueueReaderOps;
 
