@@ -152,8 +152,10 @@ void aio_set_poll_params(AioContext *ctx, int64_t max_ns, int64_t grow,
 /*
  * Bottom halves. Scheduled once or many times before it runs, a bottom half
  * runs once. They run in the order of their scheduling, one-shots included, if
- * one call happened before the other. Those scheduled while one runs belong to
- * the next turn. The context outlives every call, not just what it causes.
+ * one call happened before the other; of several calls for one run the first
+ * one's counts, which may still be under way on its thread when a later one
+ * returns. Those scheduled while one runs belong to the next turn. The context
+ * outlives every call, not just what it causes.
  */
 
 /**
@@ -205,7 +207,8 @@ bool aio_bh_schedule_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque);
  *
  * On the home thread itself this polls the context meanwhile (other callbacks
  * may run); on any other thread it blocks. Bottom halves scheduled before it
- * have run when it returns. It allocates nothing, so it cannot fail.
+ * have run when it returns, but for those that others schedule at that time.
+ * It allocates nothing, so it cannot fail.
  *
  * Context: Any thread but liburcu's; may hold a big lock, device lock or
  * config_lock, never a ring_lock (asserted in debug builds).
