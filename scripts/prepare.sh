@@ -11,7 +11,7 @@ readonly top
 # shellcheck disable=SC2034  # used by those who source this
 readonly build_packages=(gcc libc6-dev meson ninja-build pkgconf
                          libglib2.0-dev liburcu-dev libjson-glib-dev
-                         zlib1g-dev)
+                         zlib1g-dev libseccomp-dev)
 # llvm-19 has the symbolizer, without which a race report names no line.
 # shellcheck disable=SC2034
 readonly tsan_packages=(clang-19 libclang-rt-19-dev llvm-19)

@@ -39,6 +39,7 @@ Config *config_new(void)
 
     config->duration_ns = CONFIG_DURATION_S_DEFAULT * INT64_C(1000000000);
     config->load = CONFIG_LOAD_DEFAULT;
+    config->sandbox = true;
     for (size_t i = 0; i < G_N_ELEMENTS(config->lists); i++) {
         config->lists[i] = g_ptr_array_new_with_free_func(entry_free);
     }

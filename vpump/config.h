@@ -238,6 +238,7 @@ extern const ConfigType *const config_types[];
  * @load: events, groups of page requests or operations per second and vIOMMU,
  *        or %CONFIG_LOAD_MAX
  * @quiet: no lines and no table
+ * @sandbox: confine the process before guests run
  * @lists: ConfigEntry pointers, owned, indexed by enum ConfigList
  * @warnings: strings, owned: what was accepted but should be written otherwise,
  *            or is of little use
@@ -251,6 +252,7 @@ typedef struct Config {
     bool duration_given;
     uint64_t load;
     bool quiet;
+    bool sandbox;
     GPtrArray *lists[2];
     GPtrArray *warnings;
 } Config;

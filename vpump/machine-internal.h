@@ -81,6 +81,7 @@ typedef struct MachineHostType {
  * @part_size: of the structure that begins with a MachineDevice
  * @make: and plug into its vIOMMU. Return: false and @error set; @free comes
  * @free: the reverse, from whatever step it came to
+ * @get_context: of the thread that is the device; NULL if there is none
  * @add_sample: what it has done
  * @add_roundtrip: of its page requests; NULL if it makes none
  * @get_result: the same for itself; the names are filled in already
@@ -99,6 +100,7 @@ typedef struct MachineKind {
     size_t part_size;
     bool (*make)(Machine *machine, MachineDevice *device, GError **error);
     void (*free)(MachineDevice *device);
+    AioContext *(*get_context)(const MachineDevice *device);
     void (*add_sample)(const MachineDevice *device, RunSample *sample);
     void (*add_roundtrip)(const MachineDevice *device,
                           HistogramSnapshot *roundtrip);

@@ -44,6 +44,11 @@ static void sva_free(MachineDevice *device)
     sva_accel_free(self->accel);
 }
 
+static AioContext *sva_get_context(const MachineDevice *device)
+{
+    return sva_accel_get_aio_context(((const MachineSva *)device)->accel);
+}
+
 static WorkloadSvaCounts sva_load_counts(const MachineDevice *device)
 {
     const MachineSva *self = (const MachineSva *)device;
@@ -153,6 +158,7 @@ const MachineKind machine_kind_sva = {
     .part_size = sizeof(MachineSva),
     .make = sva_make,
     .free = sva_free,
+    .get_context = sva_get_context,
     .add_sample = sva_add_sample,
     .add_roundtrip = sva_add_roundtrip,
     .get_result = sva_get_result,

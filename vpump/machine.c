@@ -353,14 +353,40 @@ Machine *machine_new(const Config *config, GError **error)
         make_all(machine, CONFIG_DEVICES, CONFIG_ROLE_VIOMMU, make_viommu,
                  error) &&
         make_all(machine, CONFIG_DEVICES, CONFIG_ROLE_ENDPOINT, make_device,
-                 error) &&
-        start_guests(machine, error) &&
-        start_recorder(machine, error)) {
+                 error)) {
         return machine;
     }
     machine_free(machine);
     add_hint(error);
     return NULL;
+}
+
+GPtrArray *machine_get_contexts(const Machine *machine)
+{
+    GPtrArray *contexts = g_ptr_array_new();
+
+    for (unsigned i = 0; i < machine->iothreads->len; i++) {
+        const MachineIothread *part = machine->iothreads->pdata[i];
+
+        g_ptr_array_add(contexts, iothread_get_aio_context(part->iothread));
+    }
+    for (unsigned i = 0; i < machine->devices->len; i++) {
+        const MachineDevice *part = machine->devices->pdata[i];
+
+        if (part->kind->get_context) {
+            g_ptr_array_add(contexts, part->kind->get_context(part));
+        }
+    }
+    return contexts;
+}
+
+bool machine_start(Machine *machine, GError **error)
+{
+    if (start_guests(machine, error) && start_recorder(machine, error)) {
+        return true;
+    }
+    add_hint(error);
+    return false;
 }
 
 /* What asks for pages ends before the guests that answer. */

@@ -16,13 +16,28 @@
 typedef struct Machine Machine;
 
 /**
- * machine_new() - make everything that @config names, and start the guests
+ * machine_new() - make everything that @config names, and open all files
  * @config: complete; borrowed until machine_free()
  *
- * Return: the machine, without load, or NULL and @error set; then nothing of
- * it is left.
+ * Return: the machine, which nobody drives yet, or NULL and @error set; then
+ * nothing of it is left.
  */
 Machine *machine_new(const Config *config, GError **error);
+
+/**
+ * machine_get_contexts() - one for each thread that there is before the start,
+ * besides main and liburcu's
+ *
+ * Return: AioContext pointers, borrowed, to be given to g_ptr_array_unref().
+ */
+GPtrArray *machine_get_contexts(const Machine *machine);
+
+/**
+ * machine_start() - the guests run, the recorder records; nothing is opened
+ *
+ * Return: false and @error set: only machine_free() can follow.
+ */
+bool machine_start(Machine *machine, GError **error);
 
 /**
  * machine_take_apart() - guests stop and disable, devices are unplugged,

@@ -8,6 +8,7 @@
 #include "output.h"
 #include "run-loop.h"
 #include "run-view.h"
+#include "sandbox.h"
 
 #include "base/error.h"
 #include "base/rcu.h"
@@ -129,7 +130,7 @@ static bool print_results(Run *run, const RunResult *results, size_t count,
     }
     if (output_wants_report(&run->output)) {
         g_autofree char *json = run_report_json(
-            VPUMP_VERSION, run->seconds, problems, results, count);
+            VPUMP_VERSION, run->config->sandbox, run->seconds, problems, results, count);
 
         return output_write_report(&run->output, json, error);
     }
@@ -183,6 +184,19 @@ static void start_rcu_thread(void)
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
+/* The last moment at which all is open and no guest has said anything. */
+static bool confine(const Run *run, GError **error)
+{
+    g_autoptr(GPtrArray) contexts = NULL;
+
+    if (!run->config->sandbox) {
+        return true;
+    }
+    contexts = machine_get_contexts(run->machine);
+    return sandbox_enter((AioContext *const *)contexts->pdata, contexts->len,
+                         error);
+}
+
 static bool run_machine(Run *run, GError **error)
 {
     bool good = false;
@@ -192,7 +206,8 @@ static bool run_machine(Run *run, GError **error)
         return false;
     }
     run->machine = machine_new(run->config, error);
-    if (run->machine && run_load(run, error)) {
+    if (run->machine && confine(run, error) &&
+        machine_start(run->machine, error) && run_load(run, error)) {
         good = finish(run, error);
     }
     run_view_free(run->view);

@@ -166,6 +166,34 @@ static OptionsResult apply_record(Parse *parse, const char *argument)
     return OPTIONS_RUN;
 }
 
+/* QEMU's, of which only what all its users need: on and off. */
+static OptionsResult apply_sandbox(Parse *parse, const char *argument)
+{
+    static const Property property = {
+        .name = "enable", .kind = PROPERTY_BOOL, .max = true,
+        .accepts = "'on' or 'off'",
+    };
+    g_autoptr(QemuOpts) opts = qemu_opts_parse_keyval(argument, "enable");
+
+    if (opts->len == 0) {
+        return fail(parse, "Parameter 'enable' expects 'on' or 'off'");
+    }
+    for (unsigned i = 0; i < opts->len; i++) {
+        const QemuOpt *opt = opts->pdata[i];
+
+        if (strcmp(opt->key, "enable") != 0) {
+            g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
+                        "Invalid parameter '%s'\naccepted: on, off", opt->key);
+            return OPTIONS_ERROR;
+        }
+        if (!property_set(&property, &parse->config->sandbox, "sandbox", opt,
+                          parse->error)) {
+            return OPTIONS_ERROR;
+        }
+    }
+    return OPTIONS_RUN;
+}
+
 static OptionsResult apply_quiet(Parse *parse, const char *argument)
 {
     parse->config->quiet = true;
@@ -194,6 +222,7 @@ static const Option options[] = {
     { "report", "FILE, or - for stdout", apply_report },
     { "record", "FILE", apply_record },
     { "quiet", NULL, apply_quiet },
+    { "sandbox", "on or off", apply_sandbox },
     { "version", NULL, apply_version },
     { "help", NULL, apply_help },
     { "h", NULL, apply_help },
@@ -219,7 +248,7 @@ static OptionsResult fail_option(Parse *parse, const char *word)
 {
     g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
                 "%s: %s\naccepted: -object, -device, -name, -duration, -load, "
-                "-report, -record, -quiet, -version, -help", word,
+                "-report, -record, -quiet, -sandbox, -version, -help", word,
                 word[0] == '-' ? "invalid option" : "unexpected argument");
     return OPTIONS_ERROR;
 }

@@ -185,7 +185,7 @@ static char *finish_text(const char *text, double seconds)
                            zero + 1);
 }
 
-char *run_report_json(const char *version, double seconds,
+char *run_report_json(const char *version, bool sandbox, double seconds,
                       const GPtrArray *problems, const RunResult *results,
                       size_t count)
 {
@@ -196,6 +196,8 @@ char *run_report_json(const char *version, double seconds,
 
     json_builder_begin_object(builder);
     add_string(builder, "version", version);
+    json_builder_set_member_name(builder, "sandbox");
+    json_builder_add_boolean_value(builder, sandbox);
     add_int(builder, SECONDS_MEMBER, 0);
     add_problems(builder, problems);
     json_builder_set_member_name(builder, "viommus");

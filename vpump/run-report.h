@@ -97,11 +97,12 @@ void run_report_table(GString *text, const char *name, double seconds,
 /**
  * run_report_json() - the same for programs
  * @version: of the program
+ * @sandbox: it had confined itself
  * @problems: strings, what is wrong with the run; without any, it balances
  *
  * Return: a JSON object and a newline, to be given to g_free().
  */
-char *run_report_json(const char *version, double seconds,
+char *run_report_json(const char *version, bool sandbox, double seconds,
                       const GPtrArray *problems, const RunResult *results,
                       size_t count);
 

@@ -327,6 +327,11 @@ void sva_accel_mmio_write(SvaAccel *accel, uint64_t offset, unsigned size,
 
 /* ---- Life cycle ---- */
 
+AioContext *sva_accel_get_aio_context(const SvaAccel *accel)
+{
+    return accel->ctx;
+}
+
 int sva_accel_get_irq_fd(const SvaAccel *accel)
 {
     return accel->irq_fd;

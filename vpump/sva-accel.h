@@ -131,6 +131,9 @@ uint64_t sva_accel_mmio_read(SvaAccel *accel, uint64_t offset, unsigned size);
 void sva_accel_mmio_write(SvaAccel *accel, uint64_t offset, unsigned size,
                           uint64_t value);
 
+/* That of the device's thread; borrowed. */
+AioContext *sva_accel_get_aio_context(const SvaAccel *accel);
+
 /* The interrupt: an eventfd, non-blocking; borrowed. */
 int sva_accel_get_irq_fd(const SvaAccel *accel);
 

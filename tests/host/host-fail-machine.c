@@ -166,11 +166,23 @@ static bool check_messages(void)
     return count > 0;
 }
 
+/* With its guests running; NULL and @error set if any of it failed. */
+static Machine *start_machine(GError **error)
+{
+    Machine *machine = machine_new(config, error);
+
+    if (machine && !machine_start(machine, error)) {
+        machine_free(machine);
+        return NULL;
+    }
+    return machine;
+}
+
 /* Without failures there is one that works, and goes without a word. */
 static void check_retry(void)
 {
     g_autoptr(GError) error = NULL;
-    Machine *machine = machine_new(config, &error);
+    Machine *machine = start_machine(&error);
 
     g_assert_no_error(error);
     check_works(machine);
@@ -191,7 +203,7 @@ static bool try_start_up(const FailTry *fail, bool *refused)
 
     message_log_start();
     fail_try_begin(fail);
-    machine = machine_new(config, &error);
+    machine = start_machine(&error);
     failed = failing_host_stop();
     told = check_messages();
     *refused = !machine || told;
@@ -214,7 +226,7 @@ static bool try_start_up(const FailTry *fail, bool *refused)
 static bool try_teardown(const FailTry *fail, bool *refused)
 {
     g_autoptr(GError) error = NULL;
-    Machine *machine = machine_new(config, &error);
+    Machine *machine = start_machine(&error);
     bool failed;
 
     g_assert_no_error(error);

@@ -39,6 +39,18 @@ static uint64_t count_work(const Machine *machine, uint64_t *refused)
     return least;
 }
 
+/* With its guests running; NULL and @error set if any of it failed. */
+static Machine *start_machine(const Config *config, GError **error)
+{
+    Machine *machine = machine_new(config, error);
+
+    if (machine && !machine_start(machine, error)) {
+        machine_free(machine);
+        return NULL;
+    }
+    return machine;
+}
+
 /* Run until the guests have seen @enough, or none, then stop and settle. */
 static void run(Machine *machine, uint64_t enough)
 {
@@ -162,7 +174,7 @@ static void test_runs_balance(void)
         g_autoptr(GPtrArray) problems = g_ptr_array_new_with_free_func(g_free);
         GError *error = NULL;
         unsigned fds = proc_self_fds();
-        Machine *machine = machine_new(config, &error);
+        Machine *machine = start_machine(config, &error);
 
         g_assert_no_error(error);
         run(machine, 2000);
@@ -180,7 +192,7 @@ static void test_no_load_generates_nothing(void)
     g_autoptr(Config) config = words_parse_good(&words);
     g_autofree RunLatencies *latencies = g_new(RunLatencies, 1);
     GError *error = NULL;
-    Machine *machine = machine_new(config, &error);
+    Machine *machine = start_machine(config, &error);
 
     g_assert_no_error(error);
     run(machine, 0);
@@ -213,7 +225,7 @@ static void check_hosts(const Machine *machine, const char *difference)
 static Machine *machine_after_empty_load(const Config *config)
 {
     GError *error = NULL;
-    Machine *machine = machine_new(config, &error);
+    Machine *machine = start_machine(config, &error);
 
     g_assert_no_error(error);
     g_assert_true(machine_start_load(machine, &error));
@@ -322,7 +334,7 @@ static bool try_with_limit(const Config *config, rlim_t limit)
     getrlimit(RLIMIT_NOFILE, &old);
     low = (struct rlimit){ limit, old.rlim_max };
     setrlimit(RLIMIT_NOFILE, &low);
-    machine = machine_new(config, &error);
+    machine = start_machine(config, &error);
     setrlimit(RLIMIT_NOFILE, &old);
     if (!machine) {
         g_assert_nonnull(error);

@@ -15,7 +15,7 @@
     "with a letter."
 #define OPTION_HINT                                                     \
     "\naccepted: -object, -device, -name, -duration, -load, -report, "  \
-    "-record, -quiet, -version, -help"
+    "-record, -quiet, -sandbox, -version, -help"
 #define OBJECT_HINT \
     "\naccepted: iommufd, iommufd-emulated, iommufd-replay, iothread"
 #define DEVICE_HINT \
@@ -296,6 +296,12 @@ static const struct {
       "-object iommufd-replay,id=r,file=f,speed=2: Property "
       "'iommufd-replay.speed' doesn't take value '2'\n"
       "speed takes 'recorded' or 'max'" },
+    { { { "-sandbox", "" } },
+      "-sandbox : Parameter 'enable' expects 'on' or 'off'" },
+    { { { "-sandbox", "maybe" } },
+      "-sandbox maybe: Parameter 'enable' expects 'on' or 'off'" },
+    { { { "-sandbox", "on,spawn=deny" } },
+      "-sandbox on,spawn=deny: Invalid parameter 'spawn'\naccepted: on, off" },
     { { { "-record", "" } },
       "-record : Parameter 'record' expects a file name" },
     { { { "-record", "a", "-object", "iommufd-replay,id=r,file=f" } },

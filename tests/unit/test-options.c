@@ -356,6 +356,26 @@ static void test_record(void)
     g_assert_cmpstr(config->record, ==, "b,c");
 }
 
+static void test_sandbox(void)
+{
+    static const struct {
+        Words words;
+        bool sandbox;
+    } cases[] = {
+        { { { "-quiet" } }, true },
+        { { { "-sandbox", "on" } }, true },
+        { { { "-sandbox", "off" } }, false },
+        { { { "--sandbox", "enable=off" } }, false },
+        { { { "-sandbox", "off", "-sandbox", "on" } }, true },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(Config) config = words_parse_good(&cases[i].words);
+
+        g_assert_true(config->sandbox == cases[i].sandbox);
+    }
+}
+
 /* It lasts as long as the recordings, unless something else is asked for. */
 static void test_replay(void)
 {
@@ -556,6 +576,7 @@ int main(int argc, char **argv)
     g_test_add_func("/options/full-house-of-stream-ids",
                     test_full_house_of_stream_ids);
     g_test_add_func("/options/help", test_help);
+    g_test_add_func("/options/sandbox", test_sandbox);
     g_test_add_func("/options/tables-are-sorted", test_tables_are_sorted);
     g_test_add_func("/options/help-fits-a-terminal",
                     test_help_fits_a_terminal);

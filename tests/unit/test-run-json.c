@@ -76,8 +76,9 @@ static void setup(Fixture *f, gconstpointer unused)
     fill(&f->latencies.event, 50, 5000);
     fill(&f->latencies.roundtrip, 60, 6000);
     g_ptr_array_add(problems, (char *)"host \"h\" has lost its way");
-    text = run_report_json("1.2.3", 2.0139999, problems, results, 2);
+    text = run_report_json("1.2.3", true, 2.0139999, problems, results, 2);
     g_assert_cmpint(text[strlen(text) - 1], ==, '\n');
+    g_assert_nonnull(strstr(text, "\"sandbox\" : true,"));
     g_assert_nonnull(strstr(text, "\"seconds\" : 2.014,"));
     f->parser = json_parser_new();
     g_assert_true(json_parser_load_from_data(f->parser, text, -1, NULL));
@@ -114,7 +115,8 @@ static void test_root(Fixture *f, gconstpointer unused)
 {
     JsonArray *problems;
 
-    assert_members(f->root, "version seconds balanced problems viommus");
+    assert_members(f->root, "version sandbox seconds balanced problems "
+                            "viommus");
     assert_string(f->root, "version", "1.2.3");
     g_assert_true(json_object_get_double_member(f->root, "seconds") == 2.014);
     g_assert_false(json_object_get_boolean_member(f->root, "balanced"));
@@ -247,8 +249,9 @@ static void test_uncounted(void)
         latencies, NULL, 0,
     };
     g_autoptr(GPtrArray) problems = g_ptr_array_new();
-    g_autofree char *text = run_report_json("1", 1, problems, &result, 1);
+    g_autofree char *text = run_report_json("1", false, 1, problems, &result, 1);
 
+    g_assert_nonnull(strstr(text, "\"sandbox\" : false,"));
     g_assert_nonnull(strstr(text, "\"generated\" : null,"));
     g_assert_nonnull(strstr(text, "\"delivered\" : 900,"));
     g_assert_nonnull(strstr(text, "\"raised\" : null,"));

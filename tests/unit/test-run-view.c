@@ -44,6 +44,8 @@ static void setup(Fixture *f, gconstpointer term)
     f->config = words_parse_good(&words);
     f->machine = machine_new(f->config, &error);
     g_assert_no_error(error);
+    machine_start(f->machine, &error);
+    g_assert_no_error(error);
     f->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     g_assert_cmpint(grantpt(f->master), ==, 0);
     g_assert_cmpint(unlockpt(f->master), ==, 0);

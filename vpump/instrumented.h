@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * INSTRUMENTED: does this build have a runtime that makes system calls of its
+ * own, a sanitizer's or that of coverage?
+ */
+#ifndef VPUMP_INSTRUMENTED_H
+#define VPUMP_INSTRUMENTED_H
+
+#ifndef __has_feature
+#define __has_feature(feature) 0
+#endif
+
+/* WITH_TSAN, WITH_COVERAGE: from meson.build. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||          \
+    defined(WITH_TSAN) || defined(WITH_COVERAGE) ||                           \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define INSTRUMENTED 1
+#else
+#define INSTRUMENTED 0
+#endif
+
+#endif
