@@ -117,21 +117,34 @@ debian_mirror()
     echo http://deb.debian.org/debian
 }
 
-# build NAME COMPILER MESON_OPTION...: make build/NAME what the sources say
-# It is configured afresh when the options, the compiler or the path changed.
+# Sanitizers' runtimes may not start, or hang, under the address space
+# randomisation of some kernels: this goes before the program. Where switching
+# it off is forbidden (some containers), it is tried as it is.
+fixed_addresses=(setarch --addr-no-randomize)
+"${fixed_addresses[@]}" true 2>/dev/null || fixed_addresses=()
+
+# build NAME COMPILER MESON_OPTION... [-- TARGET...]
+# Make build/NAME, or what is named of it, what the sources say. It is
+# configured afresh when the options, the compiler or the path changed.
 build()
 {
     local dir=$top/build/$1 compiler=$2 version stamp
+    local -a options=()
     local -x CC=$2 LC_ALL=C.UTF-8
 
+    shift 2
+    while (($#)) && [[ $1 != -- ]]; do
+        options+=("$1")
+        shift
+    done
     version=$("$compiler" --version) || return
-    stamp="${version%%$'\n'*} in $top: ${*:3}"
+    stamp="${version%%$'\n'*} in $top: ${options[*]}"
     if [[ ! -f $dir/build.ninja ||
           $(cat -- "$dir/configured-as" 2>/dev/null) != "$stamp" ]]; then
-        say "configuring and building build/$1"
+        say "configuring and building ${dir#"$top/"}"
         rm -rf -- "$dir"
-        quietly meson setup "${@:3}" -- "$dir" "$top" || return
+        quietly meson setup "${options[@]}" -- "$dir" "$top" || return
         printf '%s\n' "$stamp" >"$dir/configured-as"
     fi
-    quietly ninja --quiet -C "$dir"
+    quietly ninja --quiet -C "$dir" "${@:2}"
 }

@@ -23,7 +23,7 @@ static inline size_t fuzz_left(const FuzzInput *in)
     return in->size;
 }
 
-/* Up to @size bytes to @to, zeros behind them. */
+/* Up to @size bytes to @to, zeros behind them; @to may be NULL for none. */
 static inline void fuzz_bytes(FuzzInput *in, void *to, size_t size)
 {
     const size_t n = size < in->size ? size : in->size;
@@ -33,7 +33,9 @@ static inline void fuzz_bytes(FuzzInput *in, void *to, size_t size)
         in->data += n;
         in->size -= n;
     }
-    memset((uint8_t *)to + n, 0, size - n);
+    if (n < size) {
+        memset((uint8_t *)to + n, 0, size - n);
+    }
 }
 
 static inline uint8_t fuzz_u8(FuzzInput *in)
