@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Bytes of host reads against the two stream cursors. The input is a list of
- * reads: a byte that chooses the stream, two for a length, the bytes.
+ * reads: a byte that chooses the stream and how many of its items are taken,
+ * two for a length, the bytes.
  *
- * Checked: every item makes progress and stays inside the read.
+ * Checked: the items are those that the oracle finds, every sequence number is
+ * delivered or lost in one of them, and nothing outside the read is touched.
  */
 #include "fuzz-input.h"
-
-#include "hw/iommu/pgfault-stream.h"
-#include "hw/iommu/vevent-stream.h"
+#include "stream-oracle.h"
 
 #include <glib.h>
 
-#define MAX_READ 4096
 #define RECORD_SIZE 32
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -23,65 +22,83 @@ static uint8_t *take_read(FuzzInput *in, size_t *len)
 {
     uint8_t *buf;
 
-    *len = MIN(fuzz_u16(in) % (MAX_READ + 1), fuzz_left(in));
+    *len = MIN(fuzz_u16(in) % (ORACLE_READ_MAX + 1), fuzz_left(in));
     buf = g_malloc(*len);
     fuzz_bytes(in, buf, *len);
     return buf;
 }
 
-static void read_vevents(VeventStream *stream, FuzzInput *in)
+/* Items of a read to take: all, or the first few. */
+static size_t patience(uint8_t choice)
 {
-    g_autofree uint8_t *buf = NULL;
-    VeventKind kind;
-    size_t items = 0;
-    Vevent event;
-    size_t len;
-
-    buf = take_read(in, &len);
-    vevent_stream_feed(stream, buf, len);
-    while ((kind = vevent_stream_next(stream, &event)) != VEVENT_END) {
-        g_assert_cmpuint(items++, <=, len / 8);
-        g_assert((kind == VEVENT_EVENT) == (event.data != NULL));
-        if (event.data) {
-            g_assert(event.data >= buf && event.data + RECORD_SIZE <= buf + len);
-        }
-    }
-    g_assert_cmpint(vevent_stream_next(stream, &event), ==, VEVENT_END);
+    return choice & 2 ? choice >> 4 : SIZE_MAX;
 }
 
-static void read_pgfaults(PgfaultStream *stream, FuzzInput *in)
+static void read_vevents(VeventStream *stream, uint64_t *position,
+                         uint8_t choice, FuzzInput *in)
 {
     g_autofree uint8_t *buf = NULL;
-    PgfaultGroup group;
-    PgfaultKind kind;
-    size_t records = 0;
+    VeventItem items[ORACLE_ITEMS];
+    Vevent event;
+    size_t count;
     size_t len;
 
     buf = take_read(in, &len);
-    pgfault_stream_feed(stream, buf, len);
-    while ((kind = pgfault_stream_next(stream, &group)) != PGFAULT_END) {
-        g_assert((kind == PGFAULT_TRUNCATED) == (group.count == 0));
-        for (size_t i = 0; i < group.count; i++) {
-            pgfault_group_page(&group, i);
-        }
-        records += group.count;
-        g_assert_cmpuint(records, <=, len / PGFAULT_RECORD_SIZE);
+    count = vevent_oracle(buf, len, RECORD_SIZE, items);
+    vevent_stream_feed(stream, buf, len);
+    for (size_t i = 0; i < MIN(count, patience(choice)); i++) {
+        VeventKind kind = vevent_stream_next(stream, &event);
+
+        g_assert_cmpint(kind, ==, items[i].kind);
+        g_assert_cmpuint(event.sequence, ==, items[i].sequence);
+        g_assert_true(event.data ==
+                      (kind == VEVENT_EVENT ? buf + items[i].at : NULL));
+        vevent_oracle_check(position, &items[i], &event);
     }
-    g_assert_cmpint(pgfault_stream_next(stream, &group), ==, PGFAULT_END);
+    for (unsigned i = 0; i < 2 && patience(choice) == SIZE_MAX; i++) {
+        g_assert_cmpint(vevent_stream_next(stream, &event), ==, VEVENT_END);
+        g_assert_cmpuint(event.lost, ==, 0);
+    }
+}
+
+static void read_pgfaults(PgfaultStream *stream, uint8_t choice, FuzzInput *in)
+{
+    g_autofree uint8_t *buf = NULL;
+    PgfaultItem items[ORACLE_ITEMS];
+    PgfaultGroup group;
+    size_t count;
+    size_t len;
+
+    buf = take_read(in, &len);
+    count = pgfault_oracle(buf, len, items);
+    pgfault_stream_feed(stream, buf, len);
+    for (size_t i = 0; i < MIN(count, patience(choice)); i++) {
+        g_assert_cmpint(pgfault_stream_next(stream, &group), ==, items[i].kind);
+        pgfault_oracle_check(buf, &items[i], &group);
+    }
+    for (unsigned i = 0; i < 2 && patience(choice) == SIZE_MAX; i++) {
+        g_assert_cmpint(pgfault_stream_next(stream, &group), ==, PGFAULT_END);
+        g_assert_cmpuint(group.count, ==, 0);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     FuzzInput in = { data, size };
-    PgfaultStream pgfaults = { 0 };
+    PgfaultStream pgfaults;
     VeventStream vevents;
+    uint64_t position = 0;
+    uint8_t choice;
 
+    /* Needs no initialisation: whatever was there must not matter. */
+    memset(&pgfaults, 0xa5, sizeof(pgfaults));
     vevent_stream_init(&vevents, RECORD_SIZE);
     while (fuzz_left(&in) > 0) {
-        if (fuzz_u8(&in) & 1) {
-            read_vevents(&vevents, &in);
+        choice = fuzz_u8(&in);
+        if (choice & 1) {
+            read_vevents(&vevents, &position, choice, &in);
         } else {
-            read_pgfaults(&pgfaults, &in);
+            read_pgfaults(&pgfaults, choice, &in);
         }
     }
     return 0;
