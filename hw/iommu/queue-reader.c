@@ -30,11 +30,17 @@ ssize_t queue_reader_fill(QueueReader *reader, size_t bytes)
     ssize_t ret = queue->host->ops->read(queue->host, queue->fd, reader->buf,
                                          bytes);
 
+    if (ret < 0) {
+        return -errno;
+    }
+    if ((size_t)ret > bytes) {
+        return -EIO;            /* no kernel: there are not so many */
+    }
     if (ret > 0) {
         reader->failures = 0;
         reader->retries = 0;
     }
-    return ret < 0 ? -errno : ret;
+    return ret;
 }
 
 /*

@@ -29,6 +29,7 @@ typedef struct Owner {
     size_t first;               /* bytes of the first record; 0: none left */
     int err;                    /* errno of reads, ... */
     unsigned err_times;         /* ... this often */
+    size_t lie;                 /* reads say that they gave so much more */
     int destroy_err;
     unsigned reads;
     unsigned closed;
@@ -70,7 +71,7 @@ static ssize_t host_read(HostIommu *host, int fd, void *buf, size_t count)
     }
     o->first = 0;
     memset(buf, 'x', len);
-    return len;
+    return len + o->lie;
 }
 
 static int host_ioctl(HostIommu *host, int fd, unsigned long request,
@@ -257,6 +258,24 @@ static void test_without_refused_it_is_a_failure(Owner *o, gconstpointer ops)
     g_assert_nonnull(o->failure);
 }
 
+/* The buffer has no more than was asked for: nothing of it is taken. */
+static void test_more_than_was_asked_for_is_a_failure(Owner *o,
+                                                      gconstpointer ops)
+{
+    queue_reader_run(&o->reader);
+    set_ready(o, true);
+    o->lie = 1;
+    for (unsigned i = 1; i < 16; i++) {
+        o->first = BUF_SIZE;
+        g_assert_true(aio_poll(o->ctx, false));
+        g_assert_null(o->failure);
+    }
+    o->first = BUF_SIZE;
+    g_assert_true(aio_poll(o->ctx, false));
+    g_assert_cmpuint(o->takes, ==, 0);
+    g_assert_nonnull(strstr(o->failure, g_strerror(EIO)));
+}
+
 static size_t room_in_other_buf(void *opaque)
 {
     Owner *o = opaque;
@@ -434,6 +453,8 @@ int main(int argc, char **argv)
         test_what_is_refused_for_good_closes);
     ADD("without-refused-it-is-a-failure", plain_ops,
         test_without_refused_it_is_a_failure);
+    ADD("more-than-was-asked-for-is-a-failure", plain_ops,
+        test_more_than_was_asked_for_is_a_failure);
     ADD("buffer-replaced-in-room", moving_ops, test_buffer_replaced_in_room);
     ADD("closed-in-take", plain_ops, test_closed_in_take);
     ADD("try-again-is-no-failure", plain_ops, test_try_again_is_no_failure);

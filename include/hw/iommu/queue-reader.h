@@ -128,7 +128,8 @@ void queue_reader_unwatch(QueueReader *reader);
 /**
  * queue_reader_fill() - read @bytes into the buffer, without room and taking
  *
- * Context: unwatched, nothing filled. Return: bytes, 0 for none, or -errno.
+ * Context: unwatched, nothing filled. Return: bytes, at most
+ * @bytes, 0 for none, or -errno; -EIO for a host that says it gave more.
  */
 ssize_t queue_reader_fill(QueueReader *reader, size_t bytes);
 
