@@ -57,6 +57,31 @@ void vevent_oracle_check(uint64_t *position, const VeventItem *item,
     }
 }
 
+/* Numbers from @position up to @number; moves there. */
+static uint64_t count_up(uint64_t *position, uint32_t number)
+{
+    uint64_t lost = (NUMBERS + number - *position % NUMBERS) % NUMBERS;
+
+    *position += lost;
+    return lost;
+}
+
+uint64_t vevent_oracle_lost(uint64_t *position, const VeventItem *items,
+                            size_t count)
+{
+    uint64_t lost = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (items[i].kind == VEVENT_LOST) {
+            lost += count_up(position, (items[i].sequence + 1) % NUMBERS);
+        } else if (items[i].kind == VEVENT_EVENT) {
+            lost += count_up(position, items[i].sequence);
+            (*position)++;
+        }
+    }
+    return lost;
+}
+
 static struct iommu_hwpt_pgfault record_at(const uint8_t *buf, size_t index)
 {
     struct iommu_hwpt_pgfault record;

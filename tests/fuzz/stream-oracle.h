@@ -12,7 +12,7 @@
 #include "hw/iommu/vevent-stream.h"
 
 /* Of the largest read: items are 8 bytes at least. */
-#define ORACLE_READ_MAX 4096
+#define ORACLE_READ_MAX 32768
 #define ORACLE_ITEMS (ORACLE_READ_MAX / 8)
 
 /**
@@ -37,6 +37,13 @@ size_t vevent_oracle(const uint8_t *buf, size_t len, size_t record_size,
  */
 void vevent_oracle_check(uint64_t *position, const VeventItem *item,
                          const Vevent *event);
+
+/**
+ * vevent_oracle_lost() - how many numbers are missing in a read
+ * @position: as above
+ */
+uint64_t vevent_oracle_lost(uint64_t *position, const VeventItem *items,
+                            size_t count);
 
 /**
  * struct PgfaultItem - an item of a read
