@@ -51,7 +51,8 @@ typedef struct EventUnit {
  * @ctx: somebody's, or NULL: on an IOThread of its own
  * @log2: of the event queue
  *
- * Nothing runs yet.
+ * Nothing runs yet. The guest's threads may get a gate of their own:
+ * EventGuest::gate.
  */
 EventUnit *event_unit_new(Gate *gate, GRand *seeds, const char *host_name,
                           AioContext *ctx, unsigned log2);
@@ -91,10 +92,23 @@ void event_unit_teardown(void *unit, RaceRun *run);
 
 /* ---- The end ---- */
 
-/* The gate has ended. Unplugs all, and asserts that the books balance. */
+/* Unplug all. Context: by the monitor; all else may go on. */
 void event_unit_unplug(EventUnit *unit);
 
-/* The same, if need be; adds to @counts, and asserts that nothing is left. */
+/**
+ * event_unit_stop() - free the vIOMMU, whose books balance
+ *
+ * Context: all is unplugged, the guest's gate has ended. Its hardware, memory
+ * and IOThread may go on.
+ */
+void event_unit_stop(EventUnit *unit);
+
+/**
+ * event_unit_free() - unplug and stop if need be, add to @counts, and assert
+ * that nothing is left
+ *
+ * Context: all gates have ended.
+ */
 void event_unit_free(EventUnit *unit, RaceCounts *counts);
 
 #endif

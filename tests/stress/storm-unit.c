@@ -242,17 +242,44 @@ StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name)
     return storm_unit_new_in(gate, seeds, host_name, NULL);
 }
 
-void storm_unit_free(StormUnit *unit)
+void storm_unit_stop(StormUnit *unit)
 {
     for (unsigned i = 0; i < STORM_SVA; i++) {
-        sva_port_free(unit->sva[i]);
+        if (sva_port_is_plugged(unit->sva[i])) {
+            sva_port_unplug(unit->sva[i]);
+        }
     }
     for (unsigned i = 0; i < STORM_HOST; i++) {
         if (unit->host[i].device) {
             host_port_unplug(&unit->host[i]);
         }
     }
+    viommu_free(g_steal_pointer(&unit->f->viommu));
+}
+
+/* Every group has an end, if the vIOMMU is gone, too. */
+static void check_ended(StormUnit *unit)
+{
+    const StormBooks *books = &unit->books;
+    HardwarePageStats host = storm_page_stats(unit);
+
+    g_assert_cmpuint(storm_counted(&books->host_raised), ==, host.raised);
+    g_assert_cmpuint(storm_counted(&books->host_back), ==, host.raised);
+    g_assert_cmpuint(host.raised, ==, host.answered + host.automatic);
+    g_assert_cmpuint(storm_counted(&books->sva_back), ==,
+                     storm_counted(&books->sva_raised));
     g_assert_cmpuint(storm_host_busy(unit), ==, 0);
+}
+
+void storm_unit_free(StormUnit *unit)
+{
+    if (unit->f->viommu) {
+        storm_unit_stop(unit);
+    }
+    check_ended(unit);
+    for (unsigned i = 0; i < STORM_SVA; i++) {
+        sva_port_free(unit->sva[i]);
+    }
     storm_handler_destroy(unit);
     vtd_fixture_free(unit->f);
     pthread_mutex_destroy(&unit->guest);

@@ -153,7 +153,15 @@ StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name);
 StormUnit *storm_unit_new_in(Gate *gate, GRand *seeds, const char *host_name,
                              AioContext *ctx);
 
-/* The gate has ended. Asserts that nothing is left. */
+/**
+ * storm_unit_stop() - unplug all and free the vIOMMU
+ *
+ * Context: the gate has ended. Whoever else raises groups of host devices may
+ * go on.
+ */
+void storm_unit_stop(StormUnit *unit);
+
+/* All gates have ended. Stops, if need be; asserts that nothing is left. */
 void storm_unit_free(StormUnit *unit);
 
 /* Wake up whoever sleeps in a step of the gate. */

@@ -135,7 +135,7 @@ int main(int argc, char **argv)
         .kick = many_kick,
         .check = many_check,
         .teardown = many_teardown,
-        .expects = storm_expects,
+        .expects = unit_life_expects,
         .least = { .events = 1, .groups = 1, .plugs = 1, .lives = 1 },
         .end = many_end,
     };
