@@ -148,26 +148,37 @@ static bool is_attached(const VtdAttachment *attachment,
            memcmp(&attachment->s1, &target->s1, sizeof(target->s1)) == 0;
 }
 
-/* The PASID is on another HWPT now, or on none: its old one goes. */
-static void attachment_drop(Vtd *v, VtdDevice *d, uint32_t pasid)
-    REQUIRES(&v->parent.config_lock)
+/* Return: a new one, as if it were on the nest parent; NULL: no memory. */
+static VtdAttachment *attachment_add(VtdDevice *d, uint32_t pasid)
 {
-    VtdAttachment *attachment = vtd_attachment_find(d, pasid);
+    VtdAttachment *attachment = g_try_new0(VtdAttachment, 1);
 
     if (attachment) {
-        viommu_hwpt_destroy(&v->parent, &attachment->hwpt);
-        cds_hlist_del(&attachment->node);
-        d->pasid_count--;
-        g_free(attachment);
+        attachment->key = pasid;
+        cds_hlist_add_head(&attachment->node, bucket_of(d, pasid));
+        d->pasid_count++;
     }
+    return attachment;
+}
+
+/* The PASID is on nothing any more: its HWPT goes. */
+static void attachment_drop(Vtd *v, VtdDevice *d, VtdAttachment *attachment)
+    REQUIRES(&v->parent.config_lock)
+{
+    viommu_hwpt_destroy(&v->parent, &attachment->hwpt);
+    cds_hlist_del(&attachment->node);
+    d->pasid_count--;
+    g_free(attachment);
 }
 
 static void pasid_detach(Vtd *v, VtdDevice *d, uint32_t pasid)
     REQUIRES(&v->parent.config_lock)
 {
-    if (vtd_attachment_find(d, pasid)) {
+    VtdAttachment *attachment = vtd_attachment_find(d, pasid);
+
+    if (attachment) {
         viommu_attach(&v->parent, &d->parent, pasid, 0, NULL);  /* done */
-        attachment_drop(v, d, pasid);
+        attachment_drop(v, d, attachment);
     }
 }
 
@@ -189,10 +200,7 @@ static bool hwpt_alloc(Vtd *v, VtdDevice *d, const PasidTarget *target,
            viommu_hwpt_alloc(&v->parent, &hwpt, target->faults, out, error);
 }
 
-/*
- * Make the new HWPT and move there. On failure there is none, and what the
- * PASID was attached to is still to be dropped.
- */
+/* Make the new HWPT and move there. On failure the PASID is on nothing. */
 static bool move_to(Vtd *v, VtdDevice *d, uint32_t pasid,
                     const PasidTarget *target, ViommuHwpt *hwpt,
                     GError **error)
@@ -201,9 +209,7 @@ static bool move_to(Vtd *v, VtdDevice *d, uint32_t pasid,
     uint32_t pt_id;
 
     if (!hwpt_alloc(v, d, target, hwpt, error)) {
-        if (vtd_attachment_find(d, pasid)) {
-            viommu_attach(&v->parent, &d->parent, pasid, 0, NULL);  /* done */
-        }
+        viommu_attach(&v->parent, &d->parent, pasid, 0, NULL);  /* done */
         return false;
     }
     pt_id = hwpt->id != 0 ? hwpt->id : v->parent.host.parent_hwpt_id;
@@ -227,26 +233,25 @@ static bool pasid_attach(Vtd *v, VtdDevice *d, uint32_t pasid,
                          const PasidTarget *target, GError **error)
     REQUIRES(&v->parent.config_lock)
 {
-    VtdAttachment *attachment = g_try_new(VtdAttachment, 1);
+    VtdAttachment *attachment = vtd_attachment_find(d, pasid);
     ViommuHwpt hwpt;
 
     if (!attachment) {
+        attachment = attachment_add(d, pasid);
+    }
+    if (!attachment) {
         error_set_errno(error, ENOMEM, "cannot attach PASID 0x%x", pasid);
-        pasid_detach(v, d, pasid);
         return false;
     }
     if (!move_to(v, d, pasid, target, &hwpt, error)) {
-        attachment_drop(v, d, pasid);
-        g_free(attachment);
+        attachment_drop(v, d, attachment);
         return false;
     }
-    attachment_drop(v, d, pasid);
-    *attachment = (VtdAttachment){
-        .key = pasid, .did = target->did, .pasid = target->pasid,
-        .hwpt = hwpt, .s1 = target->s1,
-    };
-    cds_hlist_add_head(&attachment->node, bucket_of(d, pasid));
-    d->pasid_count++;
+    viommu_hwpt_destroy(&v->parent, &attachment->hwpt);
+    attachment->did = target->did;
+    attachment->pasid = target->pasid;
+    attachment->hwpt = hwpt;
+    attachment->s1 = target->s1;
     return true;
 }
 

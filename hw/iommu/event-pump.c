@@ -98,6 +98,11 @@ static const QueueReaderOps pump_ops = {
     .failed = pump_failed,
 };
 
+int event_pump_start(EventPump *pump)
+{
+    return queue_reader_start(&pump->reader);
+}
+
 void event_pump_run(EventPump *pump)
 {
     queue_reader_run(&pump->reader);

@@ -124,6 +124,11 @@ static const QueueReaderOps pump_ops = {
     .failed = pump_failed,
 };
 
+int fault_pump_start(FaultPump *pump)
+{
+    return queue_reader_start(&pump->reader);
+}
+
 bool fault_pump_run(FaultPump *pump)
 {
     return queue_reader_run(&pump->reader);

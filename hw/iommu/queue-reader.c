@@ -220,41 +220,53 @@ static void reader_poll_ready(void *opaque)
     }
 }
 
-static void reader_watch(QueueReader *reader)
+/* Return: 0 or -errno. */
+static int reader_watch(QueueReader *reader)
 {
-    int ret;
+    int ret = 0;
 
-    if (reader->watch == QUEUE_WATCHED) {
-        return;
-    }
     if (reader->watch == QUEUE_PAUSED) {
         aio_pause_fd_handler(reader->ctx, reader->queue.fd, false);
+    } else if (reader->watch == QUEUE_UNWATCHED) {
+        ret = aio_set_fd_handler(reader->ctx, reader->queue.fd, reader_ready,
+                                 NULL, reader_poll, reader_poll_ready, reader);
+    }
+    if (ret == 0) {
         reader->watch = QUEUE_WATCHED;
-        return;
     }
-    ret = aio_set_fd_handler(reader->ctx, reader->queue.fd, reader_ready, NULL,
-                             reader_poll, reader_poll_ready, reader);
-    if (ret < 0) {
-        reader_fail(reader, "its fd cannot be watched", -ret);
-        return;
-    }
-    reader->watch = QUEUE_WATCHED;
+    return ret;
 }
 
 bool queue_reader_run(QueueReader *reader)
 {
     bool taken = false;
+    int ret;
 
     g_assert(aio_in_home_thread(reader->ctx));
     if (!queue_reader_is_open(reader)) {
         return false;
     }
     if (reader_turn(reader, false, &taken)) {
-        reader_watch(reader);
+        ret = reader_watch(reader);
+        if (ret < 0) {
+            reader_fail(reader, "its fd cannot be watched", -ret);
+        }
     } else if (reader->watch == QUEUE_WATCHED) {
         reader_pause(reader);
     }
     return taken;
+}
+
+int queue_reader_start(QueueReader *reader)
+{
+    int ret;
+
+    g_assert(aio_in_home_thread(reader->ctx));
+    ret = reader_watch(reader);
+    if (ret == 0) {
+        queue_reader_run(reader);
+    }
+    return ret;
 }
 
 void queue_reader_settle(QueueReader *reader)

@@ -149,6 +149,7 @@ static const FaultPumpOps fault_pump_ops = {
 typedef struct QueueStart {
     Viommu *viommu;
     FaultPump *pump;
+    int ret;
 } QueueStart;
 
 static void queue_start_bh(void *opaque)
@@ -156,7 +157,10 @@ static void queue_start_bh(void *opaque)
     QueueStart *start = opaque;
 
     start->viommu->pages.pump = start->pump;
-    fault_pump_run(start->pump);
+    start->ret = fault_pump_start(start->pump);
+    if (start->ret < 0) {
+        fault_pump_free(g_steal_pointer(&start->viommu->pages.pump));
+    }
 }
 
 static void queue_stop_bh(void *opaque)
@@ -168,32 +172,42 @@ static void queue_stop_bh(void *opaque)
     fault_pump_free(g_steal_pointer(&viommu->pages.pump));
 }
 
+static bool queue_open(Viommu *viommu, GError **error)
+    REQUIRES(&viommu->config_lock)
+{
+    QueueStart start = { .viommu = viommu };
+    HostQueue queue = {
+        .host = viommu->host.iommu, .record_size = PGFAULT_RECORD_SIZE,
+    };
+
+    if (!iommufd_fault_queue_alloc(queue.host, &queue.id, &queue.fd, error)) {
+        g_prefix_error(error, "no fault queue: ");
+        return false;
+    }
+    start.pump = fault_pump_new(viommu->config.ctx, &queue, &fault_pump_ops,
+                                viommu);
+    if (!start.pump) {
+        host_queue_destroy(&queue);
+        error_set_errno(error, ENOMEM, "no fault queue");
+        return false;
+    }
+    aio_wait_bh_oneshot(viommu->config.ctx, queue_start_bh, &start);
+    if (start.ret < 0) {
+        error_set_errno(error, -start.ret,
+                        "no fault queue: its fd cannot be watched");
+        return false;
+    }
+    viommu->host.fault_id = queue.id;
+    return true;
+}
+
 static bool queue_get(Viommu *viommu, GError **error)
     REQUIRES(&viommu->config_lock)
 {
-    ViommuHost *host = &viommu->host;
-    QueueStart start = { .viommu = viommu };
-    HostQueue queue = {
-        .host = host->iommu, .record_size = PGFAULT_RECORD_SIZE,
-    };
-
-    if (host->fault_hwpts == 0) {
-        if (!iommufd_fault_queue_alloc(queue.host, &queue.id, &queue.fd,
-                                       error)) {
-            g_prefix_error(error, "no fault queue: ");
-            return false;
-        }
-        start.pump = fault_pump_new(viommu->config.ctx, &queue,
-                                    &fault_pump_ops, viommu);
-        if (!start.pump) {
-            host_queue_destroy(&queue);
-            error_set_errno(error, ENOMEM, "no fault queue");
-            return false;
-        }
-        host->fault_id = queue.id;
-        aio_wait_bh_oneshot(viommu->config.ctx, queue_start_bh, &start);
+    if (viommu->host.fault_hwpts == 0 && !queue_open(viommu, error)) {
+        return false;
     }
-    host->fault_hwpts++;
+    viommu->host.fault_hwpts++;
     return true;
 }
 

@@ -14,6 +14,7 @@
 typedef struct QueueStart {
     Viommu *viommu;
     EventPump *pump;
+    int ret;
 } QueueStart;
 
 static void queue_start_bh(void *opaque)
@@ -21,7 +22,10 @@ static void queue_start_bh(void *opaque)
     QueueStart *start = opaque;
 
     start->viommu->queue.pump = start->pump;
-    event_pump_run(start->pump);
+    start->ret = event_pump_start(start->pump);
+    if (start->ret < 0) {
+        event_pump_free(g_steal_pointer(&start->viommu->queue.pump));
+    }
 }
 
 static void queue_stop_bh(void *opaque)
@@ -61,8 +65,13 @@ bool viommu_open_event_queue(Viommu *viommu, GError **error)
                         viommu->config.id);
         return false;
     }
-    queue->open = true;
     aio_wait_bh_oneshot(viommu->config.ctx, queue_start_bh, &start);
+    if (start.ret < 0) {
+        error_set_errno(error, -start.ret, "vIOMMU '%s': no host event queue: "
+                        "its fd cannot be watched", viommu->config.id);
+        return false;
+    }
+    queue->open = true;
     return true;
 }
 

@@ -65,10 +65,13 @@ typedef struct EventSinkOps {
 EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
                           const EventSinkOps *ops, void *opaque);
 
+/* Watch the fd, and run. Return: 0, or -errno if it cannot be watched. */
+int event_pump_start(EventPump *pump);
+
 /**
  * event_pump_run() - one turn, and watch the fd as the sink's room demands
  *
- * Starts a new pump, resumes one that waited for room. Harmless at any time.
+ * Resumes a pump that waited for room. Harmless at any time.
  */
 void event_pump_run(EventPump *pump);
 

@@ -51,6 +51,9 @@ typedef struct FaultPumpOps {
 FaultPump *fault_pump_new(AioContext *ctx, const HostQueue *queue,
                           const FaultPumpOps *ops, void *opaque);
 
+/* Watch the fd, and run. Return: 0, or -errno if it cannot be watched. */
+int fault_pump_start(FaultPump *pump);
+
 /**
  * fault_pump_run() - one turn, and watch the fd as there is room
  *

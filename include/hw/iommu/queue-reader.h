@@ -100,9 +100,17 @@ void queue_reader_init(QueueReader *reader, AioContext *ctx,
                        const QueueReaderOps *ops, void *opaque);
 
 /**
+ * queue_reader_start() - watch the fd, and queue_reader_run()
+ *
+ * Return: 0, or -errno if it cannot be watched: nothing was done, and nobody
+ * told.
+ */
+int queue_reader_start(QueueReader *reader);
+
+/**
  * queue_reader_run() - one turn, and watch the fd as the owner's room demands
  *
- * Starts a new reader, resumes one that waited for room. Harmless at any time.
+ * Resumes a reader that waited for room. Harmless at any time.
  *
  * Return: whether something was taken.
  */
