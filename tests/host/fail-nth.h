@@ -10,6 +10,7 @@
 #ifndef TESTS_HOST_FAIL_NTH_H
 #define TESTS_HOST_FAIL_NTH_H
 
+#include "fail-sweep.h"
 #include "fixture-parts.h"
 
 #define WORLD_DEVICES 2
@@ -38,18 +39,21 @@ typedef struct World {
 
 /**
  * struct FailStep - what is tried
+ * @what: FAIL_HOST_CALLS and others: what it has to do with
  * @set_up: what is there before, made without failures
  * @step: what fails. Return: false and @error set; or it went well
  * @works: asserts that the unit and its devices do what they should
  */
 typedef struct FailStep {
     const char *path;
+    unsigned what;
     void (*set_up)(World *w);
     bool (*step)(World *w, GError **error);
     void (*works)(World *w);
 } FailStep;
 
 /* The tables; a NULL path ends one. */
+extern const FailStep fail_steps_create[];
 extern const FailStep fail_steps_smmuv3[];
 extern const FailStep fail_steps_vtd[];
 

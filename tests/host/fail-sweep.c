@@ -15,25 +15,62 @@
 typedef struct Sweep {
     FailTryFunc *func;
     const void *step;
+    unsigned what;
+    FailKind kind;
     int err;
 } Sweep;
 
+/* Each is a test of its own on mock devices. */
+static const struct {
+    const char *name;
+    unsigned of;                /* steps that have to do with this; 0: of all */
+    FailKind kind;
+    int err;
+} kinds[] = {
+    { "ENOMEM", FAIL_HOST_CALLS, FAIL_CALL, ENOMEM },
+    { "EIO", FAIL_HOST_CALLS, FAIL_CALL, EIO },
+    { "ENODEV", FAIL_HOST_CALLS, FAIL_CALL, ENODEV },
+    { "EBUSY", FAIL_HOST_CALLS, FAIL_CALL, EBUSY },
+    { "EINTR", FAIL_HOST_CALLS, FAIL_CALL, EINTR },
+    { "EAGAIN", FAIL_HOST_CALLS, FAIL_CALL, EAGAIN },
+    { "no-bytes", FAIL_TRANSFERS, FAIL_NO_BYTES, 0 },
+    { "cut-bytes", FAIL_TRANSFERS, FAIL_CUT_BYTES, 0 },
+    { "function", 0, FAIL_FUNCTION, 0 },
+    { "sleep", 0, FAIL_SLEEP, 0 },
+};
+
 static char *host_name;
+static char *sites_file;
 static int stride = 1;
 
 void fail_try_begin(const FailTry *fail)
 {
-    if (fail->err) {
-        failing_host_fail_call(fail->nth, fail->err);
-    } else {
+    switch (fail->kind) {
+    case FAIL_ALLOCATION:
         failing_host_fail_allocation(fail->nth);
+        break;
+    case FAIL_CALL:
+        failing_host_fail_call(fail->nth, fail->err);
+        break;
+    case FAIL_NO_BYTES:
+        failing_host_fail_short(fail->nth, FAILING_SHORT_NONE);
+        break;
+    case FAIL_CUT_BYTES:
+        failing_host_fail_short(fail->nth, FAILING_SHORT_CUT);
+        break;
+    case FAIL_FUNCTION:
+        failing_host_fail_function(fail->nth);
+        break;
+    case FAIL_SLEEP:
+        failing_host_interrupt_sleeps();
+        break;
     }
 }
 
 /* Return: whether there was something left to fail. */
 static bool try_nth(const Sweep *sweep, uint64_t nth, unsigned *refused)
 {
-    const FailTry fail = { sweep->step, sweep->err, nth };
+    const FailTry fail = { sweep->step, sweep->kind, sweep->err, nth };
     bool was_refused;
     bool failed = sweep->func(&fail, &was_refused);
 
@@ -41,29 +78,56 @@ static bool try_nth(const Sweep *sweep, uint64_t nth, unsigned *refused)
     return failed;
 }
 
+/* Some things are made once and stay. */
+static void try_without_failure(const Sweep *sweep)
+{
+    const Sweep none = { sweep->func, sweep->step, 0, FAIL_FUNCTION, 0 };
+    unsigned refused = 0;
+
+    g_assert_false(try_nth(&none, UINT32_MAX, &refused));
+    g_assert_cmpuint(refused, ==, 0);
+    rcu_defer_drain();
+}
+
+/* To be interrupted is no error, and leaving nothing is a matter of course. */
+static void check_tries(const Sweep *sweep, unsigned tries, unsigned refused)
+{
+    if (sweep->kind == FAIL_SLEEP) {
+        g_assert_cmpuint(refused, ==, 0);
+    } else if (sweep->kind == FAIL_FUNCTION &&
+               !(sweep->what & FAIL_FUNCTIONS)) {
+        g_assert_cmpuint(tries, ==, 0);
+    } else {
+        g_assert_cmpuint(tries, >, 0);
+    }
+    g_test_message("%u failures: %u refused the step", tries, refused);
+}
+
 static void test_sweep(gconstpointer opaque)
 {
     const Sweep *sweep = opaque;
+    bool failed = true;
     unsigned refused = 0;
     unsigned tries = 0;
     unsigned fds;
-    uint64_t nth;
 
-    if (sweep->err == 0) {
+    if (sweep->kind == FAIL_ALLOCATION) {
         g_assert_true(failing_host_can_fail_allocations());
     }
-    /* Some things are made once and stay: liburcu's thread, for one. */
-    g_assert_false(try_nth(sweep, UINT32_MAX, &refused));
-    rcu_defer_drain();
+    try_without_failure(sweep);
     fds = proc_self_fds();
-    for (nth = 1; try_nth(sweep, nth, &refused); nth += stride) {
+    for (uint64_t nth = 1; failed; nth += stride) {
+        failed = try_nth(sweep, nth, &refused);
         rcu_defer_drain();
         g_assert_cmpuint(proc_self_fds(), ==, fds);
         proc_self_wait_threads(proc_self_lasting_threads());
-        g_assert_cmpuint(++tries, <, MOST_TRIES);
+        tries += failed;
+        g_assert_cmpuint(tries, <, MOST_TRIES);
+        if (sweep->kind == FAIL_SLEEP) {
+            break;
+        }
     }
-    g_assert_cmpuint(tries, >, 0);
-    g_test_message("%u failures: %u refused the step", tries, refused);
+    check_tries(sweep, tries, refused);
 }
 
 const char *fail_sweep_host(void)
@@ -79,18 +143,25 @@ static void add_sweep(const Sweep *sweep, const char *what, const char *path)
                               test_sweep, g_free);
 }
 
-void fail_sweep_add(const char *path, FailTryFunc *func, const void *step)
+void fail_sweep_add(const char *path, unsigned what, FailTryFunc *func,
+                    const void *step)
 {
-    Sweep sweep = { func, step, 0 };
+    Sweep sweep = { func, step, what, FAIL_ALLOCATION, 0 };
 
     if (g_str_equal(host_name, "kernel")) {
-        add_sweep(&sweep, "allocation", path);
+        if (what & FAIL_HOST_CALLS) {
+            add_sweep(&sweep, "allocation", path);
+        }
         return;
     }
-    sweep.err = ENOMEM;
-    add_sweep(&sweep, "ENOMEM", path);
-    sweep.err = EIO;
-    add_sweep(&sweep, "EIO", path);
+    for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+        if (kinds[i].of && !(what & kinds[i].of)) {
+            continue;
+        }
+        sweep.kind = kinds[i].kind;
+        sweep.err = kinds[i].err;
+        add_sweep(&sweep, kinds[i].name, path);
+    }
 }
 
 /* ---- The command line ---- */
@@ -100,6 +171,8 @@ static const GOptionEntry options[] = {
       "mock|kernel" },
     { "every", 0, 0, G_OPTION_ARG_INT, &stride,
       "Not each failure, but the first of every COUNT (1)", "COUNT" },
+    { "sites", 0, 0, G_OPTION_ARG_FILENAME, &sites_file,
+      "Add to FILE where calls have failed", "FILE" },
     G_OPTION_ENTRY_NULL,
 };
 
@@ -112,6 +185,19 @@ static void parse_options(int *argc, char ***argv)
     stride = MAX(stride, 1);
 }
 
+static void deferred(RcuDeferred *unused)
+{
+}
+
+/* liburcu's, which stays: so that each step finds and leaves it. */
+static void start_rcu_thread(void)
+{
+    static RcuDeferred defer;
+
+    rcu_defer(&defer, deferred);
+    rcu_defer_drain();
+}
+
 int fail_sweep_main(int argc, char **argv, void (*add)(void))
 {
     int ret;
@@ -119,8 +205,12 @@ int fail_sweep_main(int argc, char **argv, void (*add)(void))
     parse_options(&argc, &argv);
     g_test_init(&argc, &argv, NULL);
     rcu_register_thread();
+    start_rcu_thread();
     add();
     ret = g_test_run();
+    if (sites_file) {
+        failing_host_write_sites(sites_file);
+    }
     rcu_unregister_thread();
     return ret;
 }

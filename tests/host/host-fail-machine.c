@@ -271,8 +271,11 @@ static void add_steps(void)
 {
     config = make_config(g_str_equal(fail_sweep_host(), "kernel")
                          ? "iommufd,id=host0" : "iommufd-emulated,id=host0");
-    fail_sweep_add("machine/start-up", try_start_up, NULL);
-    fail_sweep_add("machine/teardown", try_teardown, NULL);
+    fail_sweep_add("machine/start-up", FAIL_HOST_CALLS | FAIL_FUNCTIONS,
+                   try_start_up, NULL);
+    /* Functions: the guests' last steps attach their devices elsewhere. */
+    fail_sweep_add("machine/teardown", FAIL_HOST_CALLS | FAIL_FUNCTIONS,
+                   try_teardown, NULL);
 }
 
 int main(int argc, char **argv)

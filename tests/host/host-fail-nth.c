@@ -105,10 +105,16 @@ static void world_set_up(World *w, const FailStep *step)
     step->set_up(w);
 }
 
+/* A step that makes parts of a unit, or none, leaves the host to us. */
 static void world_tear_down(World *w)
 {
-    world_unplug_all(w);
+    if (w->open) {
+        world_unplug_all(w);
+    }
     w->free_unit(w->unit);
+    if (!w->open) {
+        host_iommu_free(w->host);
+    }
 }
 
 /* ---- A try ---- */
@@ -152,14 +158,18 @@ static bool try_step(const FailTry *fail, bool *refused)
     return failed;
 }
 
+static void add_table(const FailStep *table)
+{
+    for (const FailStep *step = table; step->path; step++) {
+        fail_sweep_add(step->path, step->what, try_step, step);
+    }
+}
+
 static void add_steps(void)
 {
-    for (const FailStep *step = fail_steps_smmuv3; step->path; step++) {
-        fail_sweep_add(step->path, try_step, step);
-    }
-    for (const FailStep *step = fail_steps_vtd; step->path; step++) {
-        fail_sweep_add(step->path, try_step, step);
-    }
+    add_table(fail_steps_create);
+    add_table(fail_steps_smmuv3);
+    add_table(fail_steps_vtd);
 }
 
 int main(int argc, char **argv)

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -22,11 +23,23 @@
 /* IDs are the lowest free ones. */
 #define SWEPT_IDS 256
 
+/* Not a multiple of any record's size. */
+#define SHORT_BYTES 7
+
+/* The instruction behind the call of this function. */
+#define SITE __builtin_return_address(0)
+
 #define FAILSLAB "/sys/kernel/debug/failslab/"
+
+/* More than there are. */
+#define SITES_MAX 512
 
 typedef enum Failing {
     FAILING_NOTHING,
     FAILING_CALLS,
+    FAILING_TRANSFERS,
+    FAILING_FUNCTIONS,
+    FAILING_SLEEPS,
     FAILING_ALLOCATIONS,
 } Failing;
 
@@ -34,6 +47,7 @@ typedef enum Failing {
 typedef struct Failures {
     atomic_int failing;             /* Failing */
     int err;                        /* [const] while calls fail */
+    FailingShort how;               /* [const] while transfers do */
     _Atomic uint64_t calls;         /* to go, the one that fails included */
     pthread_mutex_t lock;           /* across a call, if allocations fail */
     uint64_t allocations;           /* [lock] to go */
@@ -48,6 +62,9 @@ typedef struct FailingHost {
 } FailingHost;
 
 static Failures failures = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* Where calls have failed, each once; the first that is 0 ends them. */
+static _Atomic uintptr_t sites[SITES_MAX];
 
 static FailingHost *failing(HostIommu *base)
 {
@@ -99,6 +116,42 @@ static void fail_nth_end(int fd)
     errno = saved_errno;
 }
 
+/* ---- Where ---- */
+
+static void note_site(const void *site)
+{
+    for (unsigned i = 0; i < SITES_MAX; i++) {
+        uintptr_t old = 0;
+
+        if (atomic_compare_exchange_strong(&sites[i], &old,
+                                           (uintptr_t)site) ||
+            old == (uintptr_t)site) {
+            return;
+        }
+    }
+    g_error("more than %d sites", SITES_MAX);
+}
+
+/* The program is the first object: how far from its file's addresses it is. */
+static int find_bias(struct dl_phdr_info *info, size_t size, void *opaque)
+{
+    *(uintptr_t *)opaque = info->dlpi_addr;
+    return 1;
+}
+
+void failing_host_write_sites(const char *path)
+{
+    FILE *file = fopen(path, "a");
+    uintptr_t bias = 0;
+
+    g_assert_nonnull(file);
+    dl_iterate_phdr(find_bias, &bias);
+    for (unsigned i = 0; i < SITES_MAX && sites[i]; i++) {
+        fprintf(file, "%" G_GINTPTR_MODIFIER "x\n", sites[i] - bias);
+    }
+    g_assert_cmpint(fclose(file), ==, 0);
+}
+
 /* ---- Around every call ---- */
 
 /* What one call has to know between its begin and its end. */
@@ -107,25 +160,44 @@ typedef struct Call {
     int fd;
 } Call;
 
-static bool call_is_the_one(void)
+static bool is_the_one(const void *site)
 {
     if (atomic_fetch_sub(&failures.calls, 1) != 1) {
         return false;
     }
     atomic_store(&failures.failed, true);
-    errno = failures.err;
+    note_site(site);
+    return true;
+}
+
+bool failing_host_is_the_one(const void *site)
+{
+    return atomic_load(&failures.failing) == FAILING_FUNCTIONS &&
+           is_the_one(site);
+}
+
+bool failing_host_is_interrupted(const void *site)
+{
+    if (atomic_load(&failures.failing) != FAILING_SLEEPS ||
+        atomic_fetch_add(&failures.calls, 1) % 2 == 0) {
+        return false;
+    }
+    atomic_store(&failures.failed, true);
+    note_site(site);
     return true;
 }
 
 /*
  * @counts: the call is one that may fail
+ * @site: where it is made
  * Return: false if it is the call that fails; errno is set.
  */
-static bool call_begin(bool counts, Call *call)
+static bool call_begin(bool counts, const void *site, Call *call)
 {
     call->failing = atomic_load(&failures.failing);
-    if (call->failing == FAILING_CALLS && counts) {
-        return !call_is_the_one();
+    if (call->failing == FAILING_CALLS && counts && is_the_one(site)) {
+        errno = failures.err;
+        return false;
     }
     if (call->failing == FAILING_ALLOCATIONS) {
         call->fd = fail_nth_begin();
@@ -140,6 +212,18 @@ static void call_end(const Call *call)
     }
 }
 
+/* The bytes that a read or write is made with. Return: false: with none. */
+static bool transfer_begin(const Call *call, const void *site, size_t *count)
+{
+    if (call->failing == FAILING_TRANSFERS && is_the_one(site)) {
+        if (failures.how == FAILING_SHORT_NONE) {
+            return false;
+        }
+        *count -= MIN(*count, SHORT_BYTES);
+    }
+    return true;
+}
+
 static int failing_ioctl(HostIommu *base, int fd, unsigned long request,
                          void *arg)
 {
@@ -147,7 +231,7 @@ static int failing_ioctl(HostIommu *base, int fd, unsigned long request,
     Call call;
     int ret;
 
-    if (!call_begin(request != IOMMU_DESTROY, &call)) {
+    if (!call_begin(request != IOMMU_DESTROY, SITE, &call)) {
         return -1;
     }
     ret = host->inner->ops->ioctl(host->inner, fd, request, arg);
@@ -164,8 +248,11 @@ static ssize_t failing_read(HostIommu *base, int fd, void *buf, size_t count)
     Call call;
     ssize_t ret;
 
-    if (!call_begin(true, &call)) {
+    if (!call_begin(true, SITE, &call)) {
         return -1;
+    }
+    if (!transfer_begin(&call, SITE, &count)) {
+        return 0;
     }
     ret = host->inner->ops->read(host->inner, fd, buf, count);
     call_end(&call);
@@ -179,8 +266,11 @@ static ssize_t failing_write(HostIommu *base, int fd, const void *buf,
     Call call;
     ssize_t ret;
 
-    if (!call_begin(true, &call)) {
+    if (!call_begin(true, SITE, &call)) {
         return -1;
+    }
+    if (!transfer_begin(&call, SITE, &count)) {
+        return 0;
     }
     ret = host->inner->ops->write(host->inner, fd, buf, count);
     call_end(&call);
@@ -193,7 +283,7 @@ static int failing_close(HostIommu *base, int fd)
     Call call;
     int ret;
 
-    call_begin(false, &call);
+    call_begin(false, SITE, &call);
     ret = host->inner->ops->close(host->inner, fd);
     call_end(&call);
     return ret;
@@ -247,7 +337,7 @@ HostIommu *failing_host_open(FailingHostOpenFunc *func, const char *path,
     HostIommu *inner;
     Call call;
 
-    call_begin(false, &call);
+    call_begin(false, SITE, &call);
     inner = func(path, error);
     call_end(&call);
     return inner ? failing_host_new(inner, 0) : NULL;
@@ -258,12 +348,33 @@ uint64_t failing_host_counted(HostIommu *host)
     return atomic_load(&failing(host)->counted);
 }
 
+static void begin(Failing failing, uint64_t nth)
+{
+    atomic_store(&failures.failed, false);
+    atomic_store(&failures.calls, nth);
+    atomic_store(&failures.failing, failing);
+}
+
 void failing_host_fail_call(uint64_t nth, int err)
 {
     failures.err = err;
-    atomic_store(&failures.failed, false);
-    atomic_store(&failures.calls, nth);
-    atomic_store(&failures.failing, FAILING_CALLS);
+    begin(FAILING_CALLS, nth);
+}
+
+void failing_host_fail_short(uint64_t nth, FailingShort how)
+{
+    failures.how = how;
+    begin(FAILING_TRANSFERS, nth);
+}
+
+void failing_host_fail_function(uint64_t nth)
+{
+    begin(FAILING_FUNCTIONS, nth);
+}
+
+void failing_host_interrupt_sleeps(void)
+{
+    begin(FAILING_SLEEPS, 0);
 }
 
 void failing_host_fail_allocation(uint64_t nth)
@@ -271,8 +382,7 @@ void failing_host_fail_allocation(uint64_t nth)
     pthread_mutex_lock(&failures.lock);
     failures.allocations = nth;
     pthread_mutex_unlock(&failures.lock);
-    atomic_store(&failures.failed, false);
-    atomic_store(&failures.failing, FAILING_ALLOCATIONS);
+    begin(FAILING_ALLOCATIONS, 0);
 }
 
 bool failing_host_stop(void)

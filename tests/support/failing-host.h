@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * FailingHost: a HostIommu over another one, one call of which fails on demand:
- * the Nth call, by an errno and without being made; or, on a real kernel,
- * whichever call makes the Nth allocation of all calls, by its fault injection
- * (fail-nth, CONFIG_FAILSLAB). All such hosts count together. It also counts
- * the calls of one request, and aborts if an object is left when it is freed.
+ * the Nth call, by an errno and without being made; the Nth read or write, by
+ * being too short; or, on a real kernel, whichever call makes the Nth
+ * allocation of all calls, by its fault injection (fail-nth, CONFIG_FAILSLAB).
+ * All such hosts count together. It also counts the calls of one request, and
+ * aborts if an object is left when it is freed.
+ *
+ * Besides hosts, functions of the C library and of GLib can fail
+ * (failing-functions.c).
  *
  * Threads: calls on any; armed, disarmed and asked on the test's.
  * Locks:   while allocations are counted a lock of its own, so that calls come
@@ -46,6 +50,21 @@ uint64_t failing_host_counted(HostIommu *host);
  */
 void failing_host_fail_call(uint64_t nth, int err);
 
+/* What a read or write of a queue may give in place of what it was asked for. */
+typedef enum FailingShort {
+    FAILING_SHORT_NONE,         /* nothing, and no error */
+    FAILING_SHORT_CUT,          /* what fits into less than the buffer */
+} FailingShort;
+
+/* From now on, the @nth read or write is short. */
+void failing_host_fail_short(uint64_t nth, FailingShort how);
+
+/* From now on, the @nth call of a wrapped function fails, each in its way. */
+void failing_host_fail_function(uint64_t nth);
+
+/* From now on, every second sleep of any thread is interrupted. */
+void failing_host_interrupt_sleeps(void);
+
 /**
  * failing_host_fail_allocation() - from now on, the kernel's @nth fails
  *
@@ -62,5 +81,23 @@ bool failing_host_stop(void);
  * Return: false if this is no kernel for it, or the process may not.
  */
 bool failing_host_can_fail_allocations(void);
+
+/* ---- For failing-functions.c ---- */
+
+/**
+ * failing_host_is_the_one() - the function that is called from @site: does it
+ * fail?
+ */
+bool failing_host_is_the_one(const void *site);
+
+/* The same for a function that sleeps. */
+bool failing_host_is_interrupted(const void *site);
+
+/**
+ * failing_host_write_sites() - where a call was made to fail
+ * @path: to which a line is added for each: the place of the instruction behind
+ *        the call in the program's file, hexadecimal
+ */
+void failing_host_write_sites(const char *path);
 
 #endif

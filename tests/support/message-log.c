@@ -3,18 +3,22 @@
 
 #include "base/report.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 static GPtrArray *messages;
+static atomic_uint kept;
 
 static void keep(ReportLevel level, const char *message, void *opaque)
 {
     g_ptr_array_add(messages, g_strdup(message));
+    atomic_fetch_add(&kept, 1);
 }
 
 void message_log_start(void)
 {
     message_log_stop();
+    atomic_store(&kept, 0);
     messages = g_ptr_array_new_with_free_func(g_free);
     report_set_handler(keep, NULL);
 }
@@ -27,7 +31,7 @@ void message_log_stop(void)
 
 unsigned message_log_count(void)
 {
-    return messages->len;
+    return atomic_load(&kept);
 }
 
 unsigned message_log_matching(const char *part)

@@ -14,7 +14,7 @@ void message_log_start(void);
 /* Print them again. What was kept is forgotten. */
 void message_log_stop(void);
 
-/* How many there are. */
+/* How many there are; also while others report. */
 unsigned message_log_count(void);
 
 /* How many contain @part. */
