@@ -136,8 +136,10 @@ static int add_rules(scmp_filter_ctx filter, const Rule *rules, size_t count)
 /* To itself, as abort() does; the number is known only now. */
 static int add_own_signals(scmp_filter_ctx filter)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                            SCMP_CMP64(0, SCMP_CMP_EQ, getpid()));
+    const struct scmp_arg_cmp own = IS(0, getpid());
+
+    return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                                  &own);
 }
 
 /*

@@ -644,11 +644,14 @@ static void test_program_on_the_kernel(void)
 /* Runs in the child: from here on it has a kernel without seccomp. */
 static void forbid_seccomp(gpointer opaque)
 {
+    const struct scmp_arg_cmp set_seccomp = {
+        0, SCMP_CMP_EQ, PR_SET_SECCOMP, 0
+    };
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 
     seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0);
-    seccomp_rule_add(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
-                     SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP));
+    seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
+                           &set_seccomp);
     seccomp_load(filter);
 }
 
