@@ -171,6 +171,20 @@ static void drain(GuestEventq *queue)
     }
 }
 
+/* Messages to the operator: one error is one too many already. */
+enum { REPORTS_MAX = 10 };
+
+static void report_gerror(GuestEventq *queue, uint32_t active)
+{
+    uint64_t count = counter_get(&queue->counters.gerrors);
+
+    if (count <= REPORTS_MAX) {
+        warn_report("guest of '%s': global error 0x%x%s",
+                    viommu_get_id(queue->viommu), active,
+                    count == REPORTS_MAX ? "; more are not reported" : "");
+    }
+}
+
 /* Acknowledge whatever is active; the vIOMMU has told the operator more. */
 static void handle_gerror(GuestEventq *queue)
 {
@@ -182,8 +196,7 @@ static void handle_gerror(GuestEventq *queue)
         return;
     }
     counter_add(&queue->counters.gerrors, 1);
-    warn_report("guest of '%s': global error 0x%x",
-                viommu_get_id(queue->viommu), active);
+    report_gerror(queue, active);
     viommu_mmio_write(queue->viommu, SMMU_GERRORN, 4, gerror);
 }
 

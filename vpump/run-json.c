@@ -73,6 +73,7 @@ static void add_events(JsonBuilder *builder, const RunSample *sample)
     add_digest(builder, "guest_digest", sample->guest_digest);
     json_builder_end_object(builder);
     add_int(builder, "guest_errors", sample->gerrors);
+    add_int(builder, "untold", sample->pump.untold);
     add_int(builder, "reads", sample->pump.reads);
     add_int(builder, "interrupts", sample->pump.interrupts);
     add_int(builder, "overflows", sample->pump.overflows);

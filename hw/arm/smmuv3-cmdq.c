@@ -61,6 +61,13 @@ typedef enum CommandError {
 /* Commands read from guest memory at a time, and sent to the host at once. */
 #define CMDQ_CHUNK 128
 
+/*
+ * What is done before the config_lock is let go of, counted in commands. A look
+ * at one STE may move a device on the host, one at a range all of them.
+ */
+#define CMDQ_RUN 1024
+#define CMDQ_STE_COST 64
+
 typedef struct Command {
     uint64_t word[2];
 } Command;
@@ -73,6 +80,7 @@ G_STATIC_ASSERT(sizeof(Command) == SMMUV3_CMD_BYTES);
  * @base: of the queue
  * @translating: CR0.SMMUEN, which the config_lock keeps as it is
  * @done: what CMDQ_CONS will say: as ring.cons, or the command to blame
+ * @cost: of what was run, as CMDQ_RUN counts it
  * @chunk, @chunk_count, @chunk_next: read and not yet run
  * @batch, @batch_count: invalidations not yet sent
  * @batch_at: where in the queue each of them stands
@@ -82,6 +90,7 @@ typedef struct CommandRun {
     uint64_t base;
     bool translating;
     uint32_t done;
+    uint32_t cost;
     Command chunk[CMDQ_CHUNK];
     uint32_t chunk_count;
     uint32_t chunk_next;
@@ -233,8 +242,10 @@ static CommandError run_cfgi_ste(Smmuv3 *s, CommandRun *run, uint32_t sid,
         s->sva_stale = true;
         if (FIELD_GET(command->word[0], CMD0, OP) == CMD_CFGI_STE) {
             smmuv3_reattach(s, sid, sid);
+            run->cost += CMDQ_STE_COST;
         } else {
             cfgi_ste_range(s, sid, FIELD_GET(command->word[1], CMD1, RANGE));
+            run->cost += CMDQ_RUN;
         }
     }
     return error;
@@ -350,12 +361,12 @@ static bool chunk_fetch(Smmuv3 *s, CommandRun *run)
     return true;
 }
 
-static CommandError run_all(Smmuv3 *s, CommandRun *run)
+static CommandError run_some(Smmuv3 *s, CommandRun *run)
     REQUIRES(&s->parent.config_lock)
 {
     CommandError error;
 
-    while (!guest_ring_empty(&run->ring)) {
+    while (!guest_ring_empty(&run->ring) && run->cost < CMDQ_RUN) {
         if (run->chunk_next == run->chunk_count && !chunk_fetch(s, run)) {
             error = batch_flush(s, run);
             return error != CERROR_NONE ? error : CERROR_ABT;
@@ -367,6 +378,7 @@ static CommandError run_all(Smmuv3 *s, CommandRun *run)
             return earlier != CERROR_NONE ? earlier : error;
         }
         run->chunk_next++;
+        run->cost++;
         run->ring.cons = guest_ring_advance(&run->ring, run->ring.cons, 1);
         run->done = run->ring.cons;
     }
@@ -387,6 +399,7 @@ static bool run_begin(Smmuv3 *s, CommandRun *run)
                                   run->ring.log2size, SMMUV3_CMD_BYTES);
     run->translating = FIELD_GET(s->reg[R_CR0], CR0, SMMUEN);
     run->done = run->ring.cons;
+    run->cost = 0;
     run->chunk_count = 0;
     run->chunk_next = 0;
     run->batch_count = 0;
@@ -408,7 +421,7 @@ static void warn(Smmuv3 *s, const CommandRun *run, CommandError error)
     }
 }
 
-void smmuv3_cmdq_consume(Smmuv3 *s)
+bool smmuv3_cmdq_consume(Smmuv3 *s)
 {
     CommandRun run;
     CommandError error;
@@ -418,9 +431,9 @@ void smmuv3_cmdq_consume(Smmuv3 *s)
     any = run_begin(s, &run);
     lock_release(&s->parent.ring_lock);
     if (!any) {
-        return;
+        return false;
     }
-    error = run_all(s, &run);
+    error = run_some(s, &run);
 
     lock_acquire(&s->parent.ring_lock);
     s->reg[R_CMDQ_CONS] = run.done;
@@ -432,4 +445,5 @@ void smmuv3_cmdq_consume(Smmuv3 *s)
     if (error != CERROR_NONE) {
         warn(s, &run, error);
     }
+    return error == CERROR_NONE && !guest_ring_empty(&run.ring);
 }

@@ -6,7 +6,7 @@
  */
 #include "hw/arm/smmuv3-internal.h"
 
-#include "base/report.h"
+#include <sched.h>
 
 static uint32_t cr0_implemented(const Smmuv3 *s)
 {
@@ -51,7 +51,9 @@ static void follow_eventq(Smmuv3 *s, uint32_t cr0)
         depth = guest_ring_size(&ring);
     }
     if (!viommu_set_event_queue(&s->parent, depth, &error)) {
-        error_report_err(error);
+        viommu_host_error(&s->parent, VIOMMU_HOST_QUEUE_REFUSED,
+                          error->message);
+        g_error_free(error);
     }
 }
 
@@ -61,6 +63,19 @@ static void reattach_all(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
     smmuv3_table_publish(s);
     smmuv3_reattach(s, 0, UINT32_MAX);
     viommu_invalidate_sva(&s->parent);
+}
+
+/*
+ * Until the command queue is empty, off or in error. In between others get the
+ * lock and may do what they like, a reset included: all is read anew each time.
+ */
+static void consume_all(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
+{
+    while (smmuv3_cmdq_consume(s)) {
+        lock_release(&s->parent.config_lock);
+        sched_yield();
+        lock_acquire(&s->parent.config_lock);
+    }
 }
 
 /* 6.3.9: bits take effect one by one; ACK shows them when they have. */
@@ -85,7 +100,7 @@ void smmuv3_write_cr0(Smmuv3 *s, uint32_t value)
         resume_page_requests(s);
     }
     exchange(s, R_CR0ACK, new);
-    smmuv3_cmdq_consume(s);
+    consume_all(s);
     lock_release(&s->parent.config_lock);
 }
 
@@ -118,7 +133,7 @@ void smmuv3_write_gerrorn(Smmuv3 *s, uint32_t value)
     s->reg[R_GERRORN] ^= (s->reg[R_GERRORN] ^ value) &
                          (s->reg[R_GERROR] ^ s->reg[R_GERRORN]);
     lock_release(&s->parent.ring_lock);
-    smmuv3_cmdq_consume(s);
+    consume_all(s);
     lock_release(&s->parent.config_lock);
 }
 
@@ -126,7 +141,7 @@ void smmuv3_write_cmdq_prod(Smmuv3 *s, uint32_t value)
 {
     lock_acquire(&s->parent.config_lock);
     exchange(s, R_CMDQ_PROD, value & FIELD_MASK(Q, POINTER));
-    smmuv3_cmdq_consume(s);
+    consume_all(s);
     lock_release(&s->parent.config_lock);
 }
 

@@ -139,6 +139,7 @@ enum {
     SMMUV3_WARN_DETACHED,
     SMMUV3_WARN_HOST_INVALIDATE,
     SMMUV3_WARN_PRIQ_ABORT,
+    SMMUV3_WARN_KINDS,
 };
 
 /**
@@ -300,11 +301,13 @@ void smmuv3_priq_deliver(void *opaque, PageGroup *groups, size_t count);
 GuestRing smmuv3_cmdq_ring(const Smmuv3 *s) REQUIRES(&s->parent.ring_lock);
 
 /**
- * smmuv3_cmdq_consume() - run commands until the queue is empty, off or in error
+ * smmuv3_cmdq_consume() - run commands, until enough is done for now
  *
  * Context: vCPU thread; makes host ioctls.
+ * Return: whether there are more; false when the queue is empty, off or in
+ * error.
  */
-void smmuv3_cmdq_consume(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
+bool smmuv3_cmdq_consume(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
     EXCLUDES(&s->parent.ring_lock);
 
 /* smmuv3-ste.c */

@@ -9,7 +9,6 @@
 #include "hw/arm/smmuv3-internal.h"
 
 #include "base/error.h"
-#include "base/report.h"
 #include "host/iommufd.h"
 
 #include <inttypes.h>
@@ -253,7 +252,9 @@ static void destroy(Smmuv3 *s, uint32_t *id) REQUIRES(&s->parent.config_lock)
     GError *error = NULL;
 
     if (*id && !iommufd_destroy(s->parent.host.iommu, *id, &error)) {
-        error_report_err(error);
+        viommu_host_error(&s->parent, VIOMMU_HOST_DESTROY_FAILED,
+                          error->message);
+        g_error_free(error);
     }
     *id = 0;
 }

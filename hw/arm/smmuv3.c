@@ -2,7 +2,6 @@
 #include "hw/arm/smmuv3-internal.h"
 
 #include "base/error.h"
-#include "base/report.h"
 #include "host/iommufd-abi.h"
 
 #include <errno.h>
@@ -53,9 +52,7 @@ static void smmuv3_seen(void *opaque, bool malformed)
 
 static void smmuv3_failed(void *opaque, const char *message)
 {
-    Viommu *viommu = opaque;
-
-    error_report("vIOMMU '%s': %s", viommu->config.id, message);
+    viommu_host_error(opaque, VIOMMU_HOST_QUEUE_FAILED, message);
 }
 
 static void smmuv3_free(Viommu *viommu)

@@ -167,6 +167,7 @@ enum {
     VTD_WARN_PASIDS_MAX,
     VTD_WARN_INTERRUPT,
     VTD_WARN_QI_DISABLE,
+    VTD_WARN_KINDS,
 };
 
 /* 7.1.3: fault reasons, those of scalable mode that this model finds. */

@@ -5,8 +5,6 @@
  */
 #include "hw/iommu/fault-pump.h"
 
-#include "base/report.h"
-
 #include <errno.h>
 
 /* Consecutive flushes that are told "try again", before it is given up. */
@@ -149,6 +147,16 @@ void fault_pump_look_anew(FaultPump *pump)
     pump->want = 1;
 }
 
+static void pump_write_failed(FaultPump *pump, int err)
+{
+    g_autofree char *message = g_strdup_printf(
+        "fault queue %u: write() fails: %s; answers are left to the host",
+        pump->reader.queue.id, g_strerror(-err));
+
+    queue_reader_close(&pump->reader);
+    pump->ops->failed(pump->opaque, message);
+}
+
 bool fault_pump_flush(FaultPump *pump, PageRequestTable *table)
 {
     const HostQueue *queue = &pump->reader.queue;
@@ -167,9 +175,7 @@ bool fault_pump_flush(FaultPump *pump, PageRequestTable *table)
             ++pump->retries < MAX_RETRIES) {
             return false;
         }
-        error_report("fault queue %u: write() fails: %s; answers are left to "
-                     "the host", queue->id, g_strerror(-ret));
-        queue_reader_close(&pump->reader);
+        pump_write_failed(pump, ret);
     }
     page_request_forget_answers(table);
     return true;

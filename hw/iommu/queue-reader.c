@@ -7,7 +7,6 @@
  */
 #include "hw/iommu/queue-reader.h"
 
-#include "base/report.h"
 #include "host/iommufd.h"
 
 #include <errno.h>
@@ -105,24 +104,26 @@ void queue_reader_close(QueueReader *reader)
     }
 }
 
-void host_queue_destroy(HostQueue *queue)
+bool host_queue_destroy(HostQueue *queue, GError **error)
 {
-    g_autoptr(GError) error = NULL;
+    uint32_t id = queue->id;
 
     if (queue->fd >= 0) {
         queue->host->ops->close(queue->host, queue->fd);
         queue->fd = -1;
     }
-    if (queue->id != 0 && !iommufd_destroy(queue->host, queue->id, &error)) {
-        error_report("%s", error->message);
-    }
     queue->id = 0;
+    return id == 0 || iommufd_destroy(queue->host, id, error);
 }
 
 void queue_reader_destroy(QueueReader *reader)
 {
+    g_autoptr(GError) error = NULL;
+
     queue_reader_close(reader);
-    host_queue_destroy(&reader->queue);
+    if (!host_queue_destroy(&reader->queue, &error)) {
+        reader->ops->failed(reader->opaque, error->message);
+    }
 }
 
 static void reader_fail(QueueReader *reader, const char *what, int err)

@@ -236,6 +236,7 @@ static bool add_device_locked(Viommu *viommu, VfioDevice *vfio,
     }
     /* First the queue: once attached, the device may fault. */
     if (!viommu_open_event_queue(viommu, error)) {
+        g_prefix_error(error, "vIOMMU '%s': ", viommu->config.id);
         goto out_destroy_vdevice;
     }
     if (!viommu->ops->attach(viommu, device, error)) {

@@ -11,7 +11,6 @@
 
 #include "base/error.h"
 #include "base/rcu.h"
-#include "base/report.h"
 
 #include <errno.h>
 
@@ -132,7 +131,7 @@ static void host_failed(void *opaque, const char *message)
 {
     Viommu *viommu = opaque;
 
-    error_report("vIOMMU '%s': %s", viommu->config.id, message);
+    viommu_host_error(viommu, VIOMMU_HOST_QUEUE_FAILED, message);
     aio_bh_schedule(viommu->pages.work);    /* others may have its turn */
 }
 
@@ -187,7 +186,7 @@ static bool queue_open(Viommu *viommu, GError **error)
     start.pump = fault_pump_new(viommu->config.ctx, &queue, &fault_pump_ops,
                                 viommu);
     if (!start.pump) {
-        host_queue_destroy(&queue);
+        viommu_undo_queue(viommu, &queue);
         error_set_errno(error, ENOMEM, "no fault queue");
         return false;
     }
@@ -249,7 +248,8 @@ void viommu_hwpt_destroy(Viommu *viommu, ViommuHwpt *hwpt)
         return;
     }
     if (!iommufd_destroy(viommu->host.iommu, hwpt->id, &error)) {
-        error_report_err(error);
+        viommu_host_error(viommu, VIOMMU_HOST_DESTROY_FAILED, error->message);
+        g_error_free(error);
     }
     if (hwpt->faults) {
         queue_put(viommu);

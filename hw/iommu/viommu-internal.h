@@ -24,6 +24,17 @@ enum {
     VIOMMU_WARN_ANSWER_REFUSED = 31,
 };
 
+/* viommu_host_error(): what a guest can have the host do again and again. */
+typedef enum ViommuHostError {
+    VIOMMU_HOST_QUEUE_REFUSED,
+    VIOMMU_HOST_QUEUE_FAILED,
+    VIOMMU_HOST_DESTROY_FAILED,
+    VIOMMU_HOST_ERRORS,
+} ViommuHostError;
+
+/* Of each kind, so many are told. */
+#define VIOMMU_HOST_ERRORS_TOLD 8
+
 /**
  * struct ViommuDevice - one device behind a vIOMMU
  * @entry: its place in the device map; first, so that a find gives it
@@ -244,6 +255,8 @@ struct Viommu {
     ViommuCounters counters;
     ViommuPageCounters page_counters;
     _Atomic uint32_t warned;    /* a bit per kind of guest mistake */
+    atomic_uint host_errors[VIOMMU_HOST_ERRORS]; /* told, of each kind */
+    _Atomic uint64_t untold;    /* messages that were not printed */
     DeviceRefs refs;
 };
 
@@ -278,6 +291,10 @@ bool viommu_open_event_queue(Viommu *viommu, GError **error)
     REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
 void viommu_close_event_queue(Viommu *viommu)
     REQUIRES(&viommu->config_lock) EXCLUDES(&viommu->ring_lock);
+
+/* A queue that nobody came to read: closed and destroyed. */
+void viommu_undo_queue(Viommu *viommu, HostQueue *queue)
+    REQUIRES(&viommu->config_lock);
 
 /**
  * viommu_resume_events() - the sink that said "no room" has some
@@ -505,5 +522,17 @@ void sva_device_respond(SvaGroup *group, uint32_t code);
  */
 void viommu_warn_once(Viommu *viommu, unsigned kind, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
+
+/**
+ * viommu_host_error() - tell the operator of what the host refuses or breaks,
+ * %VIOMMU_HOST_ERRORS_TOLD times per kind
+ * @message: without the vIOMMU's name
+ *
+ * A host is asked as often as its guest likes.
+ *
+ * Context: Any thread. Formats only what is told.
+ */
+void viommu_host_error(Viommu *viommu, ViommuHostError kind,
+                       const char *message);
 
 #endif

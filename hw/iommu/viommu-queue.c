@@ -35,6 +35,15 @@ static void queue_stop_bh(void *opaque)
     event_pump_free(g_steal_pointer(&viommu->queue.pump));
 }
 
+void viommu_undo_queue(Viommu *viommu, HostQueue *queue)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!host_queue_destroy(queue, &error)) {
+        viommu_host_error(viommu, VIOMMU_HOST_DESTROY_FAILED, error->message);
+    }
+}
+
 bool viommu_open_event_queue(Viommu *viommu, GError **error)
 {
     ViommuQueue *queue = &viommu->queue;
@@ -53,22 +62,20 @@ bool viommu_open_event_queue(Viommu *viommu, GError **error)
     if (!iommufd_veventq_alloc(host->iommu, host->viommu_id,
                                viommu->ops->veventq_type, queue->depth,
                                &veventq.id, &veventq.fd, error)) {
-        g_prefix_error(error, "vIOMMU '%s': no host event queue: ",
-                       viommu->config.id);
+        g_prefix_error(error, "no host event queue: ");
         return false;
     }
     start.pump = event_pump_new(viommu->config.ctx, &veventq,
                                 &viommu->ops->sink, viommu);
     if (!start.pump) {
-        host_queue_destroy(&veventq);
-        error_set_errno(error, ENOMEM, "vIOMMU '%s': no host event queue",
-                        viommu->config.id);
+        viommu_undo_queue(viommu, &veventq);
+        error_set_errno(error, ENOMEM, "no host event queue");
         return false;
     }
     aio_wait_bh_oneshot(viommu->config.ctx, queue_start_bh, &start);
     if (start.ret < 0) {
-        error_set_errno(error, -start.ret, "vIOMMU '%s': no host event queue: "
-                        "its fd cannot be watched", viommu->config.id);
+        error_set_errno(error, -start.ret,
+                        "no host event queue: its fd cannot be watched");
         return false;
     }
     queue->open = true;

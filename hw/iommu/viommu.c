@@ -63,6 +63,7 @@ ViommuStats viommu_get_stats(Viommu *viommu)
         .reads = counter_get(&counters->reads),
         .interrupts = counter_get(&counters->interrupts),
         .overflows = counter_get(&counters->overflows),
+        .untold = atomic_load_explicit(&viommu->untold, memory_order_relaxed),
     };
 
     viommu->ops->get_queue(viommu, &stats.queue_used, &stats.queue_size);
@@ -78,6 +79,7 @@ void viommu_warn_once(Viommu *viommu, unsigned kind, const char *format, ...)
     if (atomic_load_explicit(&viommu->warned, memory_order_relaxed) & bit ||
         atomic_fetch_or_explicit(&viommu->warned, bit, memory_order_relaxed) &
             bit) {
+        atomic_fetch_add_explicit(&viommu->untold, 1, memory_order_relaxed);
         return;
     }
     va_start(ap, format);
@@ -85,6 +87,26 @@ void viommu_warn_once(Viommu *viommu, unsigned kind, const char *format, ...)
     va_end(ap);
     warn_report("vIOMMU '%s': %s (not reported again)",
                 viommu->config.id, message);
+}
+
+void viommu_host_error(Viommu *viommu, ViommuHostError kind,
+                       const char *message)
+{
+    atomic_uint *told = &viommu->host_errors[kind];
+    unsigned count = atomic_load_explicit(told, memory_order_relaxed);
+
+    do {
+        if (count == VIOMMU_HOST_ERRORS_TOLD) {
+            atomic_fetch_add_explicit(&viommu->untold, 1,
+                                      memory_order_relaxed);
+            return;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(
+                 told, &count, count + 1, memory_order_relaxed,
+                 memory_order_relaxed));
+    error_report("vIOMMU '%s': %s%s", viommu->config.id, message,
+                 count + 1 < VIOMMU_HOST_ERRORS_TOLD
+                     ? "" : " (the like is not reported again)");
 }
 
 /*

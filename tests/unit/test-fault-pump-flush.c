@@ -100,8 +100,8 @@ static void test_broken_fd_forgets_answers(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->host.writes, ==, 1);
     g_assert_cmpuint(f->host.closed, ==, 1);
     g_assert_cmpuint(f->host.destroyed, ==, 0);
-    g_assert_cmpuint(message_log_matching("fault queue 42: write() fails"), ==,
-                     1);
+    g_assert_true(g_str_has_prefix(f->sink.failure,
+                                   "fault queue 42: write() fails: "));
     /* No more is read, nor written, and nobody is told again. */
     g_assert_false(aio_poll(f->ctx, false));
     g_assert_false(fault_pump_run(f->pump));
@@ -109,7 +109,6 @@ static void test_broken_fd_forgets_answers(Fixture *f, gconstpointer data)
     g_assert_true(fault_pump_flush(f->pump, f->table));
     assert_answered(f, 0);
     g_assert_cmpuint(f->host.writes, ==, 1);
-    g_assert_cmpuint(message_log_count(), ==, 1);
 }
 
 static void test_breaks_while_it_is_read(Fixture *f, gconstpointer data)

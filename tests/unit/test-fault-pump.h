@@ -10,7 +10,6 @@
 
 #include "base/rcu.h"
 #include "host/iommufd-abi.h"
-#include "message-log.h"
 
 #include <errno.h>
 #include <string.h>
@@ -270,7 +269,6 @@ static inline void setup(Fixture *f, gconstpointer data)
     queue.fd = f->host.fd;
     f->pump = fault_pump_new(f->ctx, &queue, &sink_ops, &f->sink);
     f->table = page_request_table_new(ANSWERS_MAX, &table_ops, f);
-    message_log_start();
 }
 
 static inline void teardown(Fixture *f, gconstpointer data)
@@ -285,7 +283,6 @@ static inline void teardown(Fixture *f, gconstpointer data)
     g_array_unref(f->sink.counts);
     g_array_unref(f->sink.cookies);
     g_free(f->sink.failure);
-    message_log_stop();
 }
 
 static inline void set_ready(Fixture *f, bool ready)

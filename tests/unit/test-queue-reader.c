@@ -7,7 +7,6 @@
 #include "hw/iommu/queue-reader.h"
 
 #include "base/rcu.h"
-#include "message-log.h"
 
 #include <errno.h>
 #include <string.h>
@@ -427,11 +426,9 @@ static void test_close_and_destroy_once(Owner *o, gconstpointer ops)
 
 static void test_destroy_that_fails_is_reported(Owner *o, gconstpointer ops)
 {
-    message_log_start();
     o->destroy_err = EBUSY;
     queue_reader_destroy(&o->reader);
-    g_assert_cmpuint(message_log_matching("object 7"), ==, 1);
-    message_log_stop();
+    g_assert_nonnull(strstr(o->failure, "object 7"));
 }
 
 #define ADD(path, ops, func) \

@@ -129,7 +129,7 @@ static void test_root(Fixture *f, gconstpointer unused)
 /* Whatever it does. */
 static void test_viommus_have_the_same_members(Fixture *f, gconstpointer unused)
 {
-    const char *names = "id model iothread events guest_errors reads "
+    const char *names = "id model iothread events guest_errors untold reads "
                         "interrupts overflows latency_ns page_requests "
                         "operations devices";
 

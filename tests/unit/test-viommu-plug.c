@@ -402,7 +402,7 @@ static void destroy_leaked(void)
 static void test_destroy_failures_are_reported_not_fatal(void)
 {
     VfioDevice *device = fixture_plug(f, 1);
-    const char *prefix = "cannot destroy host object ";
+    const char *part = "cannot destroy host object ";
     g_autofree char *suffix = g_strdup_printf(": %s", g_strerror(EIO));
 
     guest_enable_eventq(f, 4);
@@ -415,7 +415,7 @@ static void test_destroy_failures_are_reported_not_fatal(void)
     /* The vEVENTQ, the vDEVICE and the shared ones, each told of once. */
     g_assert_cmpuint(message_log_count(), ==, SHARED_OBJECTS + 2);
     for (unsigned i = 0; i < message_log_count(); i++) {
-        g_assert_true(g_str_has_prefix(message_log_get(i), prefix));
+        g_assert_nonnull(strstr(message_log_get(i), part));
         g_assert_true(g_str_has_suffix(message_log_get(i), suffix));
     }
     message_log_stop();

@@ -42,8 +42,9 @@ typedef struct HostQueue {
  * host_queue_destroy() - close, and IOMMU_DESTROY, what is not done yet
  *
  * Context: nobody watches the fd. A fault queue: no HWPT names it.
+ * Return: false and @error set: the object is there still, and not tried again.
  */
-void host_queue_destroy(HostQueue *queue);
+bool host_queue_destroy(HostQueue *queue, GError **error);
 
 /**
  * struct QueueReaderOps - the owner. All are called on the home thread.
@@ -55,8 +56,8 @@ void host_queue_destroy(HostQueue *queue);
  * @refused: a read failed with @err. Return: 0 if it is to be tried again with
  *           the room there is then; else the errno by which it counts as a
  *           failure. NULL: @err always.
- * @failed: the queue cannot be read any more; its fd was closed, the object is
- *          there still; @message says why
+ * @failed: the queue cannot be read any more, or not be destroyed; its fd was
+ *          closed, the object is there still; @message says why
  */
 typedef struct QueueReaderOps {
     const char *name;

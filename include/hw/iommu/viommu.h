@@ -82,6 +82,8 @@ typedef struct ViommuPageStats {
  * @reads: read() calls on the host queue
  * @interrupts: event queue interrupts raised
  * @overflows: times the overflow flag was toggled
+ * @untold: messages to the operator that were not printed, since those of their
+ *          kind before were
  * @queue_used: entries in the guest's event queue now
  * @queue_size: its size, 0 while it is off
  */
@@ -93,6 +95,7 @@ typedef struct ViommuStats {
     uint64_t reads;
     uint64_t interrupts;
     uint64_t overflows;
+    uint64_t untold;
     uint32_t queue_used;
     uint32_t queue_size;
 } ViommuStats;
