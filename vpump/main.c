@@ -118,6 +118,13 @@ static void find_problems(const Run *run, const RunResult *results,
 static bool print_results(Run *run, const RunResult *results, size_t count,
                           const GPtrArray *problems, GError **error)
 {
+    for (size_t i = 0; i < count; i++) {
+        if (results[i].sample.pump.untold > 0) {
+            info_report("vIOMMU '%s': %" PRIu64 " more messages were not "
+                        "printed", results[i].id,
+                        results[i].sample.pump.untold);
+        }
+    }
     for (unsigned i = 0; i < problems->len; i++) {
         error_report("%s", (const char *)problems->pdata[i]);
     }
