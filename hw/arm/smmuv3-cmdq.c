@@ -63,10 +63,12 @@ typedef enum CommandError {
 
 /*
  * What is done before the config_lock is let go of, counted in commands. A look
- * at one STE may move a device on the host, one at a range all of them.
+ * at one STE may move a device on the host, one at a range all of them; a SYNC
+ * may wait for a grace period.
  */
 #define CMDQ_RUN 1024
 #define CMDQ_STE_COST 64
+#define CMDQ_WAIT_COST 64
 
 typedef struct Command {
     uint64_t word[2];
@@ -219,6 +221,7 @@ static CommandError run_sync(Smmuv3 *s, CommandRun *run,
     if (error == CERROR_NONE && s->sva_stale) {
         viommu_invalidate_sva(&s->parent);
         s->sva_stale = false;
+        run->cost += CMDQ_WAIT_COST;
     }
     if (error != CERROR_NONE || cs != SYNC_CS_IRQ) {
         return error;

@@ -21,6 +21,7 @@
 #define CFGI_STE OP(0x03, SID)
 #define CFGI_STE_RANGE OP(0x04, 0)
 #define TLBI OP(0x10, 0)
+#define ATC_INV OP(0x40, SID)
 
 static Fixture *f;
 static VfioDevice *device;
@@ -197,12 +198,12 @@ static uint32_t run_once(bool *more)
     return s->reg[R_CMDQ_CONS] - before;
 }
 
-static void check_pieces(uint64_t command, unsigned count, unsigned piece)
+/* @count commands were put, of which @piece are to be run at a time. */
+static void check_pieces(unsigned count, unsigned piece)
 {
     unsigned left = count;
     bool more = true;
 
-    cmdq_put(f, command, count);
     while (left > 0) {
         g_assert_true(more);
         g_assert_cmpuint(run_once(&more), ==, MIN(left, piece));
@@ -214,9 +215,20 @@ static void check_pieces(uint64_t command, unsigned count, unsigned piece)
 
 static void test_lock_is_let_go_of(void)
 {
-    check_pieces(SYNC, 1500, 1024);
-    check_pieces(CFGI_STE, 40, 16);
-    check_pieces(CFGI_STE_RANGE, 5, 1);
+    cmdq_put(f, SYNC, 1500);
+    check_pieces(1500, 1024);
+    cmdq_put(f, CFGI_STE, 40);
+    cmdq_put(f, SYNC, 1);
+    check_pieces(41, 16);
+    cmdq_put(f, CFGI_STE_RANGE, 5);
+    check_pieces(5, 1);
+    /* The first SYNC is that of the range; then each has to wait. */
+    cmdq_run(f, SYNC);
+    for (unsigned i = 0; i < 40; i++) {
+        cmdq_put(f, ATC_INV, 1);
+        cmdq_put(f, SYNC, 1);
+    }
+    check_pieces(80, 32);
 }
 
 /* A write of PROD comes back with all of it done none the less. */
