@@ -5,11 +5,13 @@
  *
  *   fuzz-TARGET [TEST_OPTION]... FOLDER|FILE...
  *
+ * A target that needs RCU registers its thread in LLVMFuzzerInitialize(), as
+ * libFuzzer's main() does not.
+ *
  * What has crashed once is found again by its name, which is said first.
  */
-#include "base/rcu.h"
-
 #include <glib.h>
+#include <stdint.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -61,7 +63,6 @@ int main(int argc, char **argv)
     int ret;
 
     g_test_init(&argc, &argv, NULL);
-    rcu_register_thread();
     LLVMFuzzerInitialize(&argc, &argv);
     inputs = g_ptr_array_new_with_free_func(g_free);
     for (int i = 1; i < argc; i++) {
@@ -71,6 +72,5 @@ int main(int argc, char **argv)
     g_test_add_func("/fuzz/corpus", test_corpus);
     ret = g_test_run();
     g_ptr_array_unref(inputs);
-    rcu_unregister_thread();
     return ret;
 }

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * FuzzUnit: a vIOMMU on the emulated host with all that can happen to it as
+ * actions that a fuzzer's input chooses: a guest that has its memory and
+ * registers under control, devices that come, go and ask, a host that fails, a
+ * memory map that changes. What a model adds is a FuzzModel.
+ *
+ * Checked after each input: the books of events and page requests balance, the
+ * host has answered each group once, no object and no group is left, no memory
+ * outside of the guest's was touched, the log was not flooded, no action took
+ * more host calls or turns than it may, and a reset restores every register.
+ *
+ * What is costly to make - host, context, vIOMMUs - serves all inputs.
+ *
+ * Threads: the one that runs the input is home of the AioContext.
+ * Locks:   none.
+ */
+#ifndef TESTS_FUZZ_FUZZ_UNIT_H
+#define TESTS_FUZZ_FUZZ_UNIT_H
+
+#include "fuzz-input.h"
+
+#include "fixture-parts.h"
+#include "hw/iommu/viommu-internal.h"
+
+/* Guest physical layout: pages of RAM, by the map that is in force. */
+#define FUZZ_PAGES 64
+#define FUZZ_PAGE_BYTES UINT64_C(4096)
+#define FUZZ_RAM_BYTES (FUZZ_PAGES * FUZZ_PAGE_BYTES)
+#define FUZZ_PAGE(n) (GUEST_RAM + (n) * FUZZ_PAGE_BYTES)
+
+/* Sets of properties. */
+#define FUZZ_VARIANTS 8
+
+/* Devices are in slots, which have their IDs. */
+#define FUZZ_SLOTS 4
+
+/* Groups of emulated devices that can be under way, and pages of each. */
+#define FUZZ_GROUPS 64
+#define FUZZ_GROUP_PAGES 8
+
+/* Groups of host devices that one input can raise. */
+#define FUZZ_TAGS 4096
+
+/* How a group of the host's ends: answered once, or refused when raised. */
+enum { FUZZ_TAG_OPEN, FUZZ_TAG_ANSWERED, FUZZ_TAG_NEVER };
+
+typedef struct FuzzUnit FuzzUnit;
+typedef void FuzzAction(FuzzUnit *u);
+
+/**
+ * struct FuzzModel - what differs between the models
+ * @iommu: of host devices
+ * @mmio_size: of its region
+ * @ids: of the devices in the slots
+ * @offsets, @offset_count: of the registers that there are
+ * @create: the vIOMMU, with properties @variant, 0 to FUZZ_VARIANTS - 1
+ * @actions, @action_count: of its guest
+ */
+typedef struct FuzzModel {
+    HardwareIommu iommu;
+    uint64_t mmio_size;
+    uint32_t ids[FUZZ_SLOTS];
+    const uint32_t *offsets;
+    size_t offset_count;
+    Viommu *(*create)(const ViommuConfig *config, unsigned variant);
+    FuzzAction *const *actions;
+    size_t action_count;
+} FuzzModel;
+
+/**
+ * struct FuzzGroup - a group of an emulated device
+ * @device: who asked; NULL while it is free
+ */
+typedef struct FuzzGroup {
+    SvaGroup group;             /* first */
+    SvaDevice *device;
+    Pgfault pages[FUZZ_GROUP_PAGES];
+} FuzzGroup;
+
+/**
+ * struct FuzzSlot - at most one device
+ * @vfio: open, maybe not plugged
+ * @plugged: it, or @sva
+ * @groups: that @sva has under way
+ */
+typedef struct FuzzSlot {
+    uint32_t id;
+    VfioDevice *vfio;
+    SvaDevice *sva;
+    bool plugged;
+    unsigned groups;
+} FuzzSlot;
+
+/**
+ * struct FuzzUnit - see above
+ * @ram: FUZZ_PAGES pages, between pages that nobody may touch
+ * @saved: what the pages that the map leaves out hold
+ * @mapped: which pages the map has, by page of GPA: page of @ram, or -1
+ * @events, @pages, @hardware: what had been counted before
+ * @tags: per group raised on the host: how often it was answered
+ */
+struct FuzzUnit {
+    FuzzInput in;
+    const FuzzModel *model;
+    HostIommu *host;
+    AioContext *ctx;
+    GuestMem *mem;
+    Viommu *viommu;
+    ViommuStats events;
+    ViommuPageStats pages;
+    HardwareStats hardware;
+    uint8_t *ram;
+    uint8_t *saved;
+    int mapped[FUZZ_PAGES];
+    FuzzSlot slots[FUZZ_SLOTS];
+    FuzzGroup groups[FUZZ_GROUPS];
+    uint8_t tags[FUZZ_TAGS];
+    unsigned tag_count;
+    uint64_t calls;             /* of the host, in this action */
+    uint64_t failed;            /* of all of them */
+};
+
+/* Once, before the first input: registers the thread with RCU, too. */
+void fuzz_unit_init(const FuzzModel *model);
+
+/*
+ * Run an input: its first byte chooses the properties, actions follow until it
+ * ends, then the checks.
+ */
+void fuzz_unit_run(const uint8_t *data, size_t size);
+
+/* ---- For a model's actions ---- */
+
+/* A register access by the guest. */
+uint64_t fuzz_read(FuzzUnit *u, uint64_t offset, unsigned size);
+void fuzz_write(FuzzUnit *u, uint64_t offset, unsigned size, uint64_t value);
+
+/* What is due at the context. */
+void fuzz_turn(FuzzUnit *u);
+
+/* An address: mostly of a page of guest RAM, sometimes near the edges. */
+uint64_t fuzz_gpa(FuzzUnit *u);
+
+/* A number of a kind that the input chooses; @old is one to begin from. */
+uint64_t fuzz_value(FuzzUnit *u, uint64_t old);
+
+/* The ID of a slot, or any. */
+uint32_t fuzz_id(FuzzUnit *u);
+
+/* A PASID or PAGE_REQUEST_NO_PASID, mostly one of few. */
+uint32_t fuzz_pasid(FuzzUnit *u);
+
+/* The guest's memory, as the map has it; outside of it nothing happens. */
+void fuzz_store(FuzzUnit *u, uint64_t gpa, const uint64_t *words,
+                size_t count);
+uint64_t fuzz_load(FuzzUnit *u, uint64_t gpa);
+
+/* Change some bits of @count words, if the input says so. */
+void fuzz_flip(FuzzUnit *u, uint64_t *words, size_t count);
+
+/* ---- fuzz-memory.c ---- */
+
+/* All of it, in one piece. */
+void fuzz_map_init(FuzzUnit *u);
+
+/* Another map, of some that there are; not if the host does not take it. */
+void fuzz_map_set(FuzzUnit *u, unsigned which);
+
+/* What the map leaves out is what it was. */
+void fuzz_check_unmapped(FuzzUnit *u);
+
+/* ---- fuzz-outside.c ---- */
+
+void fuzz_outside_act(FuzzUnit *u, unsigned which);
+
+/* Unplug what is there, and close it. */
+void fuzz_slot_close(FuzzUnit *u, FuzzSlot *slot);
+
+#endif
