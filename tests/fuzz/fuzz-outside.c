@@ -12,8 +12,9 @@
 
 #include <errno.h>
 
-/* Of emulated devices. */
-#define CREDITS 16
+/* Of emulated devices; and a group that no small queue has room for. */
+#define CREDITS 1024
+#define LARGE_GROUP_PAGES 700
 
 /* ---- Devices ---- */
 
@@ -81,6 +82,41 @@ static FuzzSlot *slot_choose(FuzzUnit *u)
     return &u->slots[fuzz_below(&u->in, FUZZ_SLOTS)];
 }
 
+/* The same for everybody, so that nobody's change. */
+static const Pgfault *large_group(void)
+{
+    static Pgfault pages[LARGE_GROUP_PAGES];
+
+    for (unsigned i = 0; i < LARGE_GROUP_PAGES && pages[i].perm == 0; i++) {
+        pages[i] = (Pgfault){ (uint64_t)i << 12, PGFAULT_PERM_READ };
+    }
+    return pages;
+}
+
+/* Its pages; a Stop Marker, a few, or many. */
+static void fill_pages(FuzzUnit *u, FuzzGroup *group, unsigned count)
+{
+    SvaGroup *g = &group->group;
+
+    g->count = 1 + count % FUZZ_GROUP_PAGES;
+    g->pages = group->pages;
+    if (fuzz_u8(&u->in) > 0xf0 && g->pasid != PAGE_REQUEST_NO_PASID) {
+        g->stop_marker = true;
+        g->count = 1;
+        group->pages[0] = (Pgfault){ 0 };
+    } else if (count > 0xf0) {
+        g->count = LARGE_GROUP_PAGES >> (count & 3);
+        g->pages = large_group();
+    } else {
+        for (unsigned i = 0; i < g->count; i++) {
+            group->pages[i] = (Pgfault){
+                .addr = (uint64_t)fuzz_u16(&u->in) << 12,
+                .perm = 1 + fuzz_below(&u->in, 15),
+            };
+        }
+    }
+}
+
 static void sva_request(FuzzUnit *u, FuzzSlot *slot)
 {
     FuzzGroup *group = NULL;
@@ -94,20 +130,8 @@ static void sva_request(FuzzUnit *u, FuzzSlot *slot)
     group->group = (SvaGroup){
         .pasid = fuzz_pasid(u),
         .index = fuzz_below(&u->in, 8),
-        .count = 1 + fuzz_below(&u->in, FUZZ_GROUP_PAGES),
-        .pages = group->pages,
     };
-    if (fuzz_u8(&u->in) > 0xf0 &&
-        group->group.pasid != PAGE_REQUEST_NO_PASID) {
-        group->group.stop_marker = true;
-        group->group.count = 1;
-    }
-    for (unsigned i = 0; i < group->group.count; i++) {
-        group->pages[i] = (Pgfault){
-            .addr = fuzz_u16(&u->in) << 12,
-            .perm = group->group.stop_marker ? 0 : 1 + fuzz_below(&u->in, 15),
-        };
-    }
+    fill_pages(u, group, fuzz_u8(&u->in));
     group->device = slot->sva;
     if (viommu_page_request(slot->sva, &group->group)) {
         slot->groups++;
@@ -197,15 +221,18 @@ static void act_turn_once(FuzzUnit *u)
     aio_poll(u->ctx, false);
 }
 
+/* As another ID than the slot's, too: out of range, or taken. */
 static void act_plug(FuzzUnit *u)
 {
     FuzzSlot *slot = slot_choose(u);
-    bool sva = fuzz_u8(&u->in) & 1;
+    unsigned how = fuzz_u8(&u->in);
 
     if (slot->plugged) {
         return;
     }
-    if (sva) {
+    slot->id = how > 0xf0 ? fuzz_id(u)
+                          : u->model->ids[slot - u->slots];
+    if (how & 1) {
         slot_plug_sva(u, slot);
     } else {
         slot_plug_vfio(u, slot);

@@ -21,6 +21,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv);
 #define STE_BYPASS UINT64_C(0x9)
 #define STE_STAGE1 UINT64_C(0xb)
 
+#define PRIQ_LO FIELD_MASK(PRIQ_IRQ_CFG2, LO)
+
 static const uint32_t offsets[] = {
     A_CR0, A_CR0, A_CR1, A_CR2, A_GBPA, A_IRQ_CTRL, A_GERROR, A_GERRORN,
     A_GERROR_IRQ_CFG0, A_GERROR_IRQ_CFG1, A_GERROR_IRQ_CFG2, A_STRTAB_BASE,
@@ -90,6 +92,21 @@ static void setup_tables(FuzzUnit *u, bool two_level)
     }
 }
 
+/* Wired interrupts, messages, or messages to nowhere. */
+static void setup_interrupts(FuzzUnit *u, unsigned how)
+{
+    static const uint64_t addresses[] = { 0, 0, GUEST_DOORBELL,
+                                          GUEST_NOWHERE };
+    uint64_t address = addresses[how & 3];
+
+    write32(u, A_IRQ_CTRL, 0);
+    fuzz_write(u, A_GERROR_IRQ_CFG0, 8, address);
+    fuzz_write(u, A_EVENTQ_IRQ_CFG0, 8, address);
+    fuzz_write(u, A_PRIQ_IRQ_CFG0, 8, address);
+    write32(u, A_PRIQ_IRQ_CFG2, how & 1 ? PRIQ_LO : 0);
+    write32(u, A_IRQ_CTRL, 7);
+}
+
 /* A driver's start, as far as the input lets it be one. */
 static void act_setup(FuzzUnit *u)
 {
@@ -106,11 +123,7 @@ static void act_setup(FuzzUnit *u)
     fuzz_write(u, A_PRIQ_BASE, 8, PRIQ | (how >> 4 & 7));
     write32(u, A_PRIQ_PROD, 0);
     write32(u, A_PRIQ_CONS, 0);
-    write32(u, A_IRQ_CTRL, 0);
-    fuzz_write(u, A_GERROR_IRQ_CFG0, 8, how & 128 ? GUEST_DOORBELL : 0);
-    fuzz_write(u, A_EVENTQ_IRQ_CFG0, 8, how & 128 ? GUEST_DOORBELL : 0);
-    fuzz_write(u, A_PRIQ_IRQ_CFG0, 8, how & 128 ? GUEST_DOORBELL : 0);
-    write32(u, A_IRQ_CTRL, 7);
+    setup_interrupts(u, how >> 6);
     write32(u, A_CR0, 0x1f);
 }
 
