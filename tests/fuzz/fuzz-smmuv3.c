@@ -111,18 +111,21 @@ static void setup_interrupts(FuzzUnit *u, unsigned how)
 static void act_setup(FuzzUnit *u)
 {
     unsigned how = fuzz_u8(&u->in);
+    /* Or close to the end of a page, behind which a map may have none. */
+    unsigned event = how & 1 ? 120 : 0;
+    unsigned request = how & 1 ? 500 : 0;
 
     write32(u, A_CR0, 0);
     setup_tables(u, how & 1);
     fuzz_write(u, A_CMDQ_BASE, 8, CMDQ | 8);
     write32(u, A_CMDQ_CONS, 0);
     write32(u, A_CMDQ_PROD, 0);
-    fuzz_write(u, A_EVENTQ_BASE, 8, EVENTQ | (how >> 1 & 7));
-    write32(u, A_EVENTQ_PROD, 0);
-    write32(u, A_EVENTQ_CONS, 0);
-    fuzz_write(u, A_PRIQ_BASE, 8, PRIQ | (how >> 4 & 7));
-    write32(u, A_PRIQ_PROD, 0);
-    write32(u, A_PRIQ_CONS, 0);
+    fuzz_write(u, A_EVENTQ_BASE, 8, EVENTQ | ((how >> 1 & 7) + 1));
+    write32(u, A_EVENTQ_PROD, event);
+    write32(u, A_EVENTQ_CONS, event);
+    fuzz_write(u, A_PRIQ_BASE, 8, PRIQ | ((how >> 4 & 7) + 3));
+    write32(u, A_PRIQ_PROD, request);
+    write32(u, A_PRIQ_CONS, request);
     setup_interrupts(u, how >> 6);
     write32(u, A_CR0, 0x1f);
 }

@@ -173,8 +173,9 @@ static void act_setup(FuzzUnit *u)
     enable_message(u, A_FECTL, how & 0x70);
     enable_message(u, A_IECTL, how & 0x70);
     enable_message(u, A_PECTL, how & 0x70);
-    fuzz_write(u, A_PQH, 8, 0);
-    fuzz_write(u, A_PQT, 8, 0);
+    /* Or close to the end of a page, behind which a map may have none. */
+    fuzz_write(u, A_PQH, 8, how & 8 ? 0xf80 : 0);
+    fuzz_write(u, A_PQT, 8, how & 8 ? 0xf80 : 0);
     fuzz_write(u, A_PQA, 8, PRQ | (how >> 2 & 1));
     write32(u, A_PRS, 3);
     command(u, FIELD_MASK(GCMD, TE), true);
