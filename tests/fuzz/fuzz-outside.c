@@ -317,6 +317,7 @@ static void act_fail(FuzzUnit *u)
         failure.request = requests[which];
     } else {
         failure.call = which & 1 ? EMUL_CALL_READ : EMUL_CALL_WRITE;
+        u->writes_fail |= failure.call == EMUL_CALL_WRITE;
     }
     failure.nth = fuzz_below(&u->in, 8);
     failure.times = fuzz_below(&u->in, 4);

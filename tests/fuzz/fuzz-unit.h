@@ -119,6 +119,7 @@ struct FuzzUnit {
     unsigned tag_count;
     uint64_t calls;             /* of the host, in this action */
     uint64_t failed;            /* of all of them */
+    bool writes_fail;           /* some were to */
 };
 
 /* Once, before the first input: registers the thread with RCU, too. */
