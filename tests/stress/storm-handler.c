@@ -21,6 +21,8 @@ FIELD(PRQ_ENTRY1, PRGI, 3, 9)
 #define MAX_LATE 24
 #define MAX_SETTLING 1000
 #define RESET_STEPS 300
+#define LAZY_STEPS 8
+#define LAZY_READ 32
 
 /* PCI: Response Failure, which the IOMMU itself never says here. */
 #define CODE_FAILURE 15
@@ -85,35 +87,47 @@ static void submit_answers(StormUnit *unit, GArray *answers)
     g_array_set_size(answers, 0);
 }
 
-static void add_stranger(StormHandler *handler)
+/* Another device, PASID or index than @answer has; or all of them. */
+static void add_stranger(StormHandler *handler, const StormAnswer *answer)
 {
     GRand *rand = handler->rand;
-    StormAnswer stranger = {
-        .rid = storm_once_in(rand, 2) ? STORM_HOST_RID : STORM_SVA_RID,
-        .pasid = g_rand_int_range(rand, 0, 5),
-        .index = g_rand_int_range(rand, 0, 512),
-    };
+    int what = g_rand_int_range(rand, 0, 4);
+    StormAnswer stranger = *answer;
 
-    stranger.rid += g_rand_int_range(rand, 0, 3);
+    if (what == 0 || what == 3) {
+        stranger.rid = storm_once_in(rand, 2) ? STORM_HOST_RID : STORM_SVA_RID;
+        stranger.rid += g_rand_int_range(rand, 0, 3);
+    }
+    if (what == 1 || what == 3) {
+        stranger.pasid = g_rand_int_range(rand, 0, 5);
+    }
+    if (what == 2 || what == 3) {
+        stranger.index = g_rand_int_range(rand, 0, 512);
+    }
     g_array_append_val(handler->batch, stranger);
 }
 
-static void add_answer(StormHandler *handler, const StormAnswer *answer)
+static void add_answer(StormUnit *unit, const StormAnswer *answer)
 {
+    StormHandler *handler = &unit->handler;
+    const StormMix *mix = unit->mix;
     GRand *rand = handler->rand;
 
-    if (storm_once_in(rand, 8) && handler->late->len < MAX_LATE) {
+    if (!handler->settling && storm_once_in(rand, mix->never)) {
+        return;
+    }
+    if (storm_once_in(rand, mix->late) && handler->late->len < MAX_LATE) {
         g_array_append_val(handler->late, *answer);
         if (!storm_once_in(rand, 4)) {
             return;             /* else both now and late */
         }
     }
     g_array_append_val(handler->batch, *answer);
-    if (storm_once_in(rand, 16)) {
+    if (storm_once_in(rand, mix->twice)) {
         g_array_append_val(handler->batch, *answer);
     }
-    if (storm_once_in(rand, 32)) {
-        add_stranger(handler);
+    if (storm_once_in(rand, mix->strangers)) {
+        add_stranger(handler, answer);
     }
 }
 
@@ -133,8 +147,8 @@ static bool read_entry(const uint64_t *entry, StormAnswer *answer)
            FIELD_GET(entry[1], PRQ_ENTRY1, ACCESS);
 }
 
-/* Return: whether there was anything. */
-static bool read_queue(StormUnit *unit)
+/* Of at most @most entries. Return: whether there was anything. */
+static bool read_queue(StormUnit *unit, unsigned most)
 {
     VtdFixture *f = unit->f;
     GuestByteRing ring = {
@@ -144,14 +158,14 @@ static bool read_queue(StormUnit *unit)
     };
     bool any = !guest_byte_ring_empty(&ring);
 
-    while (!guest_byte_ring_empty(&ring)) {
+    for (; most > 0 && !guest_byte_ring_empty(&ring); most--) {
         uint32_t offset = guest_byte_ring_offset(&ring, ring.head);
         uint64_t entry[4];
         StormAnswer answer;
 
         guest_words_load(entry, vtd_guest_words(f, VTD_GUEST_PRQ + offset), 4);
         if (read_entry(entry, &answer)) {
-            add_answer(&unit->handler, &answer);
+            add_answer(unit, &answer);
         }
         ring.head = guest_byte_ring_advance(&ring, ring.head, 1);
     }
@@ -172,14 +186,14 @@ static void clear_faults(StormUnit *unit)
     vtd_guest_write32(f, A_FSTS, FIELD_MASK(FSTS, PFO));
 }
 
-/* Return: whether there was anything. */
-static bool serve(StormUnit *unit)
+/* At most @most entries. Return: whether there was anything. */
+static bool serve(StormUnit *unit, unsigned most)
 {
     VtdFixture *f = unit->f;
     bool any;
 
     vtd_guest_write32(f, A_PRS, FIELD_MASK(PRS, PPR));
-    any = read_queue(unit);
+    any = read_queue(unit, most);
     submit_answers(unit, unit->handler.batch);
     if (FIELD_GET(vtd_guest_read32(f, A_PRS), PRS, PRO)) {
         vtd_guest_write32(f, A_PRS, FIELD_MASK(PRS, PRO));
@@ -189,13 +203,25 @@ static bool serve(StormUnit *unit)
 
 /* ---- The thread ---- */
 
+static void ring(void *opaque)
+{
+    StormHandler *handler = opaque;
+
+    sem_post(&handler->bell);
+}
+
+void storm_handler_kick(StormUnit *unit)
+{
+    ring(&unit->handler);
+}
+
 static void maybe_reset(StormUnit *unit)
 {
     StormHandler *handler = &unit->handler;
     uint64_t steps = atomic_load_explicit(&unit->gate->steps,
                                           memory_order_relaxed);
 
-    if (steps >= handler->resets_at) {
+    if (unit->mix->resets && steps >= handler->resets_at) {
         handler->resets_at = steps +
                              g_rand_int_range(handler->rand, 1, RESET_STEPS);
         storm_guest_reset(unit, handler->rand);
@@ -212,12 +238,29 @@ static void await_bell(sem_t *bell)
     }
 }
 
+/* Until the queue is full, or others have gone on for a while without that. */
+static void laze(StormUnit *unit)
+{
+    unsigned steps = g_rand_int_range(unit->handler.rand, 1, LAZY_STEPS);
+
+    while (steps-- > 0 && !storm_unit_is_full(unit)) {
+        gate_await_steps(unit->gate, 1);
+    }
+    storm_count(&unit->books.full, storm_unit_is_full(unit));
+}
+
 void storm_handler_step(void *opaque)
 {
     StormUnit *unit = opaque;
 
     await_bell(&unit->handler.bell);
-    while (serve(unit)) {
+    if (unit->mix->lazy) {
+        laze(unit);
+        if (serve(unit, g_rand_int_range(unit->handler.rand, 1, LAZY_READ))) {
+            storm_handler_kick(unit);   /* there may be more */
+        }
+    }
+    while (!unit->mix->lazy && serve(unit, UINT_MAX)) {
         continue;
     }
     if (storm_once_in(unit->handler.rand, 8)) {
@@ -226,18 +269,6 @@ void storm_handler_step(void *opaque)
     maybe_reset(unit);
     /* Nothing else to do: those that were put off. */
     submit_answers(unit, unit->handler.late);
-}
-
-static void ring(void *opaque)
-{
-    StormHandler *handler = opaque;
-
-    sem_post(&handler->bell);
-}
-
-void storm_handler_kick(StormUnit *unit)
-{
-    ring(&unit->handler);
 }
 
 static bool is_settled(StormUnit *unit)
@@ -259,13 +290,18 @@ void storm_handler_finish(StormUnit *unit)
 {
     unsigned rounds = 0;
 
+    unit->handler.settling = true;
+    if (unit->mix->never) {
+        /* What is never answered ends with the queue. */
+        storm_guest_reset(unit, unit->handler.rand);
+    }
     do {
         g_assert_cmpuint(rounds++, <, MAX_SETTLING);
         /* What was requested is in the queue, as far as there is room. */
         storm_guest_lock(unit);
         vtd_guest_submit_put(unit->f, FIELD_MASK(WAIT_DESC0, PD));
         storm_guest_unlock(unit);
-        serve(unit);
+        serve(unit, UINT_MAX);
         submit_answers(unit, unit->handler.late);
         /* What was answered has reached the devices, or was strange. */
         aio_wait_bh_oneshot(unit->f->ctx, nothing_bh, NULL);
@@ -273,6 +309,7 @@ void storm_handler_finish(StormUnit *unit)
             sva_port_settle(unit->sva[i]);
         }
     } while (!is_settled(unit));
+    unit->handler.settling = false;
 }
 
 void storm_handler_init(StormUnit *unit, guint32 seed)

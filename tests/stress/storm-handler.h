@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * StormHandler: the guest's page request handler. It answers some groups late,
- * some twice, and some that nobody has asked for; and it resets the unit.
+ * StormHandler: the guest's page request handler. As its StormMix says, it
+ * answers some groups late, some twice, some never, and some that nobody has
+ * asked for; lets its queue become full; and resets the unit.
  *
  * Threads: a vCPU's. While that is quiet, the test's.
  * Locks:   the guest's, while it submits.
@@ -11,6 +12,7 @@
 
 #include <glib.h>
 #include <semaphore.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct StormUnit;
@@ -21,12 +23,14 @@ struct StormUnit;
  * @batch: answers to be submitted now
  * @late: put off
  * @resets_at: Gate::steps of the next reset
+ * @settling: from now on every answer is given
  */
 typedef struct StormHandler {
     sem_t bell;
     GArray *batch;
     GArray *late;
     uint64_t resets_at;
+    bool settling;
     GRand *rand;
 } StormHandler;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cookie-watch.h"
 #include "failing-host.h"
 #include "storm.h"
 #include "storm-guest.h"
@@ -7,6 +8,12 @@
 #include <string.h>
 
 #define PLUG_STEPS 12
+
+const StormMix storm_mix_all = {
+    .churners = 1, .mmio = 1,
+    .flood = true, .hosts = true, .plugs = true, .resets = true,
+    .late = 8, .twice = 16, .strangers = 32, .huge = 4096,
+};
 
 /* ---- The monitor ---- */
 
@@ -114,8 +121,28 @@ static void check_answers(StormUnit *unit)
     g_assert_cmpuint(storm_counted(&books->even_invalid), <=, pages.invalid);
 }
 
+/* What the guest's queue has no room for stays with the host. */
+static void count_kept(StormUnit *unit)
+{
+    uint64_t open = viommu_get_page_stats(unit->f->viommu).open;
+    uint64_t out = storm_page_stats(unit).open;
+
+    for (unsigned i = 0; i < STORM_SVA; i++) {
+        out += sva_port_out(unit->sva[i]);
+    }
+    storm_count(&unit->books.kept, out > open ? out - open : 0);
+}
+
+bool storm_unit_is_full(StormUnit *unit)
+{
+    ViommuPageStats pages = viommu_get_page_stats(unit->f->viommu);
+
+    return pages.queue_size > 0 && pages.queue_used + 3 >= pages.queue_size;
+}
+
 void storm_unit_check(StormUnit *unit)
 {
+    count_kept(unit);
     storm_handler_finish(unit);
     check_groups(unit);
     check_answers(unit);
@@ -158,17 +185,41 @@ void storm_unit_kick(void *opaque)
     }
 }
 
+static void add_vcpus(StormUnit *unit, unsigned count, const char *name,
+                      void (*step)(void *opaque))
+{
+    StormVcpu *vcpu = unit->vcpus;
+
+    while (vcpu->unit) {
+        vcpu++;
+    }
+    for (unsigned i = 0; i < count; i++, vcpu++) {
+        g_assert_cmpuint(vcpu - unit->vcpus, <, STORM_MAX_VCPUS);
+        vcpu->unit = unit;
+        vcpu->number = i;
+        gate_add_thread(unit->gate, name, step, vcpu);
+    }
+}
+
 static void add_threads(StormUnit *unit)
 {
+    const StormMix *mix = unit->mix;
+
     for (unsigned i = 0; i < STORM_SVA; i++) {
         gate_add_thread(unit->gate, "device", sva_port_step, unit->sva[i]);
     }
-    gate_add_thread(unit->gate, "host devices", raise_step, unit);
-    gate_add_thread(unit->gate, "vcpu mmio", storm_mmio_step, unit);
-    gate_add_thread(unit->gate, "vcpu tables", storm_churn_step, unit);
-    gate_add_thread(unit->gate, "vcpu flood", storm_flood_step, unit);
+    if (mix->hosts) {
+        gate_add_thread(unit->gate, "host devices", raise_step, unit);
+    }
+    add_vcpus(unit, mix->mmio, "vcpu mmio", storm_mmio_step);
+    add_vcpus(unit, mix->churners, "vcpu tables", storm_churn_step);
+    if (mix->flood) {
+        gate_add_thread(unit->gate, "vcpu flood", storm_flood_step, unit);
+    }
     gate_add_thread(unit->gate, "vcpu handler", storm_handler_step, unit);
-    gate_add_thread(unit->gate, "monitor", plug_step, unit);
+    if (mix->plugs) {
+        gate_add_thread(unit->gate, "monitor", plug_step, unit);
+    }
 }
 
 static void make_fixture(StormUnit *unit, const char *host_name,
@@ -193,6 +244,7 @@ static void make_fixture(StormUnit *unit, const char *host_name,
     if (!unit->counted) {
         emul_set_failure(host, &count_lives);
     }
+    cookie_watch_start(host);
     host->hardware->set_answer_func(host, host_port_answered, NULL);
 }
 
@@ -201,21 +253,25 @@ static void probe(StormUnit *unit)
 {
     for (unsigned i = 0; i < STORM_SVA; i++) {
         big_lock_acquire();
-        sva_port_mmio(unit->sva[i], unit->rand[STORM_MMIO]);
+        sva_port_mmio(unit->sva[i], unit->vcpus[0].rand);
         big_lock_release();
     }
 }
 
-StormUnit *storm_unit_new_in(Gate *gate, GRand *seeds, const char *host_name,
-                             AioContext *ctx)
+StormUnit *storm_unit_new_of(Gate *gate, GRand *seeds, const char *host_name,
+                             const StormMix *mix, AioContext *ctx)
 {
     StormUnit *unit = g_new0(StormUnit, 1);
 
     unit->gate = gate;
+    unit->mix = mix;
     make_fixture(unit, host_name, ctx);
     pthread_mutex_init(&unit->guest, NULL);
     for (unsigned i = 0; i < STORM_ACTORS; i++) {
         unit->rand[i] = g_rand_new_with_seed(g_rand_int(seeds));
+    }
+    for (unsigned i = 0; i < STORM_MAX_VCPUS; i++) {
+        unit->vcpus[i].rand = g_rand_new_with_seed(g_rand_int(seeds));
     }
     storm_handler_init(unit, g_rand_int(seeds));
     for (unsigned i = 0; i < STORM_SVA; i++) {
@@ -235,6 +291,12 @@ StormUnit *storm_unit_new_in(Gate *gate, GRand *seeds, const char *host_name,
     }
     add_threads(unit);
     return unit;
+}
+
+StormUnit *storm_unit_new_in(Gate *gate, GRand *seeds, const char *host_name,
+                             AioContext *ctx)
+{
+    return storm_unit_new_of(gate, seeds, host_name, &storm_mix_all, ctx);
 }
 
 StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name)
@@ -285,6 +347,9 @@ void storm_unit_free(StormUnit *unit)
     pthread_mutex_destroy(&unit->guest);
     for (unsigned i = 0; i < STORM_ACTORS; i++) {
         g_rand_free(unit->rand[i]);
+    }
+    for (unsigned i = 0; i < STORM_MAX_VCPUS; i++) {
+        g_rand_free(unit->vcpus[i].rand);
     }
     g_free(unit);
 }

@@ -99,9 +99,10 @@ void storm_flood_step(void *opaque)
 /* ---- Changes of the tables ---- */
 
 /* As Linux does: the entry, then PASID cache, IOTLB, device TLB. */
-static void submit_pasid_change(StormUnit *unit, uint32_t pasid)
+static void submit_pasid_change(StormVcpu *vcpu, uint32_t pasid)
 {
-    GRand *rand = unit->rand[STORM_CHURN];
+    StormUnit *unit = vcpu->unit;
+    GRand *rand = vcpu->rand;
     unsigned g = storm_once_in(rand, 32)  ? PASID_CACHE_G_GLOBAL
                  : storm_once_in(rand, 8) ? PASID_CACHE_G_DOMAIN
                                           : PASID_CACHE_G_PASID;
@@ -113,56 +114,66 @@ static void submit_pasid_change(StormUnit *unit, uint32_t pasid)
     storm_count(&unit->books.changes, 1);
 }
 
-/* Mostly one that is there goes, so that often none is left. */
-static uint32_t choose_pasid(StormUnit *unit, bool *goes)
+/* Whether the entry of @pasid is this vCPU's to change. */
+static bool has_pasid(const StormVcpu *vcpu, uint32_t pasid)
 {
-    uint32_t pasid = g_rand_int_range(unit->rand[STORM_CHURN], 0, STORM_PASIDS);
+    return pasid % vcpu->unit->mix->churners == vcpu->number;
+}
 
-    *goes = !storm_once_in(unit->rand[STORM_CHURN], 8);
-    for (uint32_t i = 0; *goes && i < STORM_PASIDS; i++) {
-        uint32_t candidate = (pasid + i) % STORM_PASIDS;
+/* Mostly one that is there goes, so that often none is left. */
+static uint32_t choose_pasid(StormVcpu *vcpu, bool *goes)
+{
+    uint32_t start = g_rand_int_range(vcpu->rand, 0, STORM_PASIDS);
+    uint32_t other = 0;
 
-        if (unit->tables[candidate]) {
-            return candidate;
+    *goes = !storm_once_in(vcpu->rand, 8);
+    for (uint32_t i = 0; i < STORM_PASIDS; i++) {
+        uint32_t pasid = (start + i) % STORM_PASIDS;
+
+        if (has_pasid(vcpu, pasid) && *goes && vcpu->unit->tables[pasid]) {
+            return pasid;
         }
+        other = has_pasid(vcpu, pasid) ? pasid : other;
     }
     *goes = false;
-    return pasid;
+    return other;
 }
 
 /* An entry comes, changes or goes: the last one takes the fault queue along. */
-static void churn_host(StormUnit *unit)
+static void churn_host(StormVcpu *vcpu)
 {
+    StormUnit *unit = vcpu->unit;
     bool goes;
-    uint32_t pasid = choose_pasid(unit, &goes);
+    uint32_t pasid = choose_pasid(vcpu, &goes);
     uint64_t table = STORM_FIRST_STAGES +
-                     (random_address(unit->rand[STORM_CHURN]) & 0xfffff);
+                     (random_address(vcpu->rand) & 0xfffff);
 
     unit->tables[pasid] = goes ? 0 : table;
     storm_guest_set_pasid(unit, STORM_HOST_PASID_TABLE, pasid,
                           unit->tables[pasid]);
-    submit_pasid_change(unit, pasid);
+    submit_pasid_change(vcpu, pasid);
 }
 
 /* The one PASID of the SVA devices that comes and goes, to either tree. */
-static void churn_sva(StormUnit *unit)
+static void churn_sva(StormVcpu *vcpu)
 {
     const uint32_t pasid = STORM_SVA_PASIDS - 1;
-    unsigned tree = g_rand_int_range(unit->rand[STORM_CHURN], 0,
-                                     STORM_TREES + 1);
+    StormUnit *unit = vcpu->unit;
+    unsigned tree = g_rand_int_range(vcpu->rand, 0, STORM_TREES + 1);
     unsigned bit = tree < STORM_TREES ? 1u << tree : 0;
 
     atomic_fetch_or(&unit->sva_tables, bit);
     storm_guest_set_pasid(unit, STORM_SVA_PASID_TABLE, pasid,
                           bit ? STORM_TREE(tree) : 0);
-    submit_pasid_change(unit, pasid);
+    submit_pasid_change(vcpu, pasid);
     atomic_store(&unit->sva_tables, bit);
 }
 
 /* Page requests of a host device are switched off, or on again. */
-static void churn_context(StormUnit *unit)
+static void churn_context(StormVcpu *vcpu)
 {
-    GRand *rand = unit->rand[STORM_CHURN];
+    StormUnit *unit = vcpu->unit;
+    GRand *rand = vcpu->rand;
     uint16_t rid = STORM_HOST_RID + g_rand_int_range(rand, 0, STORM_HOST);
 
     storm_guest_set_context(unit, rid, !storm_once_in(rand, 4));
@@ -173,47 +184,49 @@ static void churn_context(StormUnit *unit)
     storm_count(&unit->books.changes, 1);
 }
 
-static void churn(StormUnit *unit)
+static void churn(StormVcpu *vcpu)
 {
-    switch (g_rand_int_range(unit->rand[STORM_CHURN], 0, 32)) {
+    switch (g_rand_int_range(vcpu->rand, 0, 32)) {
     case 0:
-        churn_context(unit);
+        churn_context(vcpu);
         break;
     case 1:
     case 2:
     case 3:
-        churn_sva(unit);
+        churn_sva(vcpu);
         break;
     default:
-        churn_host(unit);
+        churn_host(vcpu);
         break;
     }
 }
 
 /* The guest has its devices work with what there is. */
-static void burst(StormUnit *unit)
+static void burst(StormVcpu *vcpu)
 {
-    GRand *rand = unit->rand[STORM_CHURN];
+    StormUnit *unit = vcpu->unit;
 
     for (uint32_t pasid = 0; pasid < STORM_PASIDS; pasid++) {
-        if (!unit->tables[pasid]) {
+        if (!has_pasid(vcpu, pasid) || !unit->tables[pasid]) {
             continue;           /* read without lock: nobody else writes it */
         }
         for (unsigned i = 0; i < BURST; i++) {
-            host_port_raise(&unit->host[i % STORM_HOST], pasid, rand);
+            host_port_raise(&unit->host[i % STORM_HOST], pasid, vcpu->rand);
         }
     }
 }
 
 void storm_churn_step(void *opaque)
 {
-    StormUnit *unit = opaque;
+    StormVcpu *vcpu = opaque;
 
-    storm_guest_lock(unit);
-    churn(unit);
-    storm_guest_unlock(unit);
-    burst(unit);
-    gate_step(unit->gate);
+    storm_guest_lock(vcpu->unit);
+    churn(vcpu);
+    storm_guest_unlock(vcpu->unit);
+    if (vcpu->unit->mix->hosts) {
+        burst(vcpu);
+    }
+    gate_step(vcpu->unit->gate);
 }
 
 /* ---- MMIO ---- */
@@ -228,26 +241,30 @@ static void toggle_mask(StormUnit *unit, bool big)
     storm_guest_unlock(unit);
 }
 
-static void device_mmio(StormUnit *unit)
+static void device_mmio(StormUnit *unit, GRand *rand)
 {
-    GRand *rand = unit->rand[STORM_MMIO];
-
     big_lock_acquire();
     sva_port_mmio(unit->sva[g_rand_int_range(rand, 0, STORM_SVA)], rand);
     big_lock_release();
+    storm_count(&unit->books.mmio, 1);
 }
 
 void storm_mmio_step(void *opaque)
 {
-    StormUnit *unit = opaque;
-    GRand *rand = unit->rand[STORM_MMIO];
+    const StormVcpu *vcpu = opaque;
+    StormUnit *unit = vcpu->unit;
+    GRand *rand = vcpu->rand;
 
     for (int i = g_rand_int_range(rand, 1, 8); i > 0; i--) {
-        device_mmio(unit);
+        device_mmio(unit, rand);
         vtd_guest_read64(unit->f, storm_once_in(rand, 2) ? A_PQT : A_IQH);
     }
     if (storm_once_in(rand, 8)) {
         toggle_mask(unit, storm_once_in(rand, 2));
     }
-    gate_await_steps(unit->gate, 1);
+    if (unit->mix->churners == 0) {
+        gate_step(unit->gate);
+    } else {
+        gate_await_steps(unit->gate, 1);
+    }
 }

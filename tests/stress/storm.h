@@ -14,7 +14,8 @@
  *                   or strangers; resets
  *   monitor         plugs and unplugs either kind
  *
- * and one thread that reads statistics of all of them.
+ * and one thread that reads statistics of all of them. A race of some of these
+ * has its own StormMix.
  *
  * Locks: the guest's own StormUnit::guest, then the ranks of base/lock.h: the
  *        big lock, SvaPort::lock (a dev_lock), the library's. With NAIVE_ORDER
@@ -71,6 +72,11 @@ static inline uint64_t storm_counted(const StormCount *count)
  * @changes: of PASID and context entries
  * @plugs, @unplugs, @resets
  * @translations: that a device got
+ * @full: times that the guest has looked at a full queue
+ * @kept: groups that were left in the host's queue at quiet points
+ * @overflows: PRO, and groups answered because of it
+ * @stray: responses to nobody
+ * @mmio: accesses to SVA devices, under the big lock
  */
 typedef struct StormBooks {
     StormCount sva_raised;
@@ -90,17 +96,61 @@ typedef struct StormBooks {
     StormCount unplugs;
     StormCount resets;
     StormCount translations;
+    StormCount full;
+    StormCount kept;
+    StormCount overflows;
+    StormCount stray;
+    StormCount mmio;
 } StormBooks;
 
-/* Those who do something at random: each has its own. */
+/**
+ * struct StormMix - what happens, and what does not
+ * @churners: vCPUs that change tables, up to STORM_PASIDS: each has PASIDs of
+ *            its own
+ * @mmio: vCPUs that do MMIO of SVA devices
+ * @flood, @hosts, @plugs, @resets: whether there are floods, groups of host
+ *                                  devices, plugs and unplugs, resets
+ * @late, @twice, @never, @strangers: of so many answers one is
+ * @huge: of so many groups of SVA devices one is larger than the queue
+ * @lazy: the guest lets its queue become full, and makes little room
+ */
+typedef struct StormMix {
+    unsigned churners;
+    unsigned mmio;
+    bool flood;
+    bool hosts;
+    bool plugs;
+    bool resets;
+    unsigned late;
+    unsigned twice;
+    unsigned never;
+    unsigned strangers;
+    unsigned huge;
+    bool lazy;
+} StormMix;
+
+/* All of it; no answer stays away for good. */
+extern const StormMix storm_mix_all;
+
+/* Those who do something at random, besides StormVcpu: each has its own. */
 typedef enum StormActor {
-    STORM_CHURN,
     STORM_FLOOD,
-    STORM_MMIO,
     STORM_MONITOR,
     STORM_RAISER,
     STORM_ACTORS,
 } StormActor;
+
+/**
+ * struct StormVcpu - one of those that change tables or do MMIO
+ * @number: among its like
+ */
+typedef struct StormVcpu {
+    struct StormUnit *unit;
+    unsigned number;
+    GRand *rand;
+} StormVcpu;
+
+#define STORM_MAX_VCPUS 8
 
 /**
  * struct StormUnit - one VT-d unit, and all around it
@@ -112,6 +162,7 @@ typedef enum StormActor {
  */
 typedef struct StormUnit {
     Gate *gate;
+    const StormMix *mix;
     VtdFixture *f;
     HostIommu *counted;
     StormBooks books;
@@ -121,13 +172,14 @@ typedef struct StormUnit {
     SvaPort *sva[STORM_SVA];
     HostPort host[STORM_HOST];
     StormHandler handler;
+    StormVcpu vcpus[STORM_MAX_VCPUS];
     GRand *rand[STORM_ACTORS];
 } StormUnit;
 
-/* True once in @n times. */
+/* True once in @n times; 0: never. */
 static inline bool storm_once_in(GRand *rand, gint32 n)
 {
-    return g_rand_int_range(rand, 0, n) == 0;
+    return n > 0 && g_rand_int_range(rand, 0, n) == 0;
 }
 
 static inline HardwarePageStats storm_page_stats(StormUnit *unit)
@@ -152,6 +204,10 @@ StormUnit *storm_unit_new(Gate *gate, GRand *seeds, const char *host_name);
 /* The same in @ctx, whose home is somebody else's. */
 StormUnit *storm_unit_new_in(Gate *gate, GRand *seeds, const char *host_name,
                              AioContext *ctx);
+
+/* The same of a mixture; borrowed. @ctx: NULL for one of its own */
+StormUnit *storm_unit_new_of(Gate *gate, GRand *seeds, const char *host_name,
+                             const StormMix *mix, AioContext *ctx);
 
 /**
  * storm_unit_stop() - unplug all and free the vIOMMU
@@ -182,7 +238,14 @@ void storm_unit_count(StormUnit *unit, RaceCounts *counts);
 /* The one message that a storm may cause. */
 bool storm_expects(const char *message);
 
-/* storm-vcpu.c: steps of vCPU threads, GateThreads'; opaque is the unit. */
+/* Whether the guest's page request queue has no room for most groups. */
+bool storm_unit_is_full(StormUnit *unit);
+
+/*
+ * storm-vcpu.c: steps of vCPU threads, GateThreads'; opaque is a StormVcpu, of
+ * floods the unit. They are paced by those who change tables; if nobody does,
+ * by those who do MMIO.
+ */
 void storm_churn_step(void *opaque);
 void storm_flood_step(void *opaque);
 void storm_mmio_step(void *opaque);

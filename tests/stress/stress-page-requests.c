@@ -1,167 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Page requests from all sides at once, for as long as it is told to: storm.h
- * says what happens. At quiet points every group has been answered exactly
- * once, by all of the books there are. After a round the units are freed: no
- * IOMMU_DESTROY was ever told EBUSY, and no object, descriptor or thread is
- * left.
+ * Page requests from all sides at once: all the threads that storm.h lists
+ * race. Checked is what storm-race.h says; that no translation is used after
+ * its invalidation has completed; and that a device hears of no other group's
+ * answer.
  *
  * The life of a fault queue is the measure of time: it begins with the first
  * HWPT that has page requests and ends with the last.
  */
-#include "storm.h"
+#include "storm-race.h"
 
-#define MAX_UNITS 8
-
-typedef struct Storm {
-    Gate *gate;
-    StormUnit *units[MAX_UNITS];
-} Storm;
-
-static gint unit_count = 2;
-
-/* Of all rounds. */
-static uint64_t busy;
-static StormBooks books;
-
-/* ---- Statistics of units at work ---- */
-
-static void read_stats(StormUnit *unit)
+static void check_totals(const StormBooks *books)
 {
-    ViommuPageStats pages = viommu_get_page_stats(unit->f->viommu);
-    HardwarePageStats host = storm_page_stats(unit);
-
-    /* Nothing ends before it has begun. */
-    g_assert_cmpuint(pages.open, <=, pages.raised);
-    g_assert_cmpuint(host.open, <=, host.raised);
-#ifndef NAIVE_ORDER
-    /* (A detector that reports forks, and the child holds the fds a while.) */
-    g_assert_cmpuint(storm_host_busy(unit), ==, 0);
-#endif
+    g_assert_cmpuint(storm_counted(&books->host_raised), >, 0);
+    g_assert_cmpuint(storm_counted(&books->translations), >, 0);
 }
-
-static void stats_step(void *opaque)
-{
-    Storm *storm = opaque;
-
-    for (gint i = 0; i < unit_count; i++) {
-        read_stats(storm->units[i]);
-    }
-    gate_await_steps(storm->gate, 1);
-}
-
-/* ---- A round ---- */
-
-static void *storm_setup(RaceRun *run)
-{
-    Storm *storm = g_new0(Storm, 1);
-
-    unit_count = CLAMP(unit_count, 1, MAX_UNITS);
-    storm->gate = &run->gate;
-    for (gint i = 0; i < unit_count; i++) {
-        storm->units[i] = storm_unit_new(&run->gate, run->rand, run->host);
-    }
-    gate_add_thread(&run->gate, "stats", stats_step, storm);
-    return storm;
-}
-
-static uint64_t storm_lives(void *opaque)
-{
-    Storm *storm = opaque;
-    uint64_t lives = 0;
-
-    for (gint i = 0; i < unit_count; i++) {
-        lives += storm_unit_lives(storm->units[i]);
-    }
-    return lives;
-}
-
-static void storm_kick(void *opaque)
-{
-    Storm *storm = opaque;
-
-    for (gint i = 0; i < unit_count; i++) {
-        storm_unit_kick(storm->units[i]);
-    }
-}
-
-static void storm_check(void *opaque)
-{
-    Storm *storm = opaque;
-
-    for (gint i = 0; i < unit_count; i++) {
-        storm_unit_check(storm->units[i]);
-    }
-}
-
-static uint64_t total(const StormCount *count)
-{
-    return storm_counted(count);
-}
-
-static void add_books(StormBooks *sum, const StormBooks *more)
-{
-    StormCount *to = (StormCount *)sum;
-    const StormCount *from = (const StormCount *)more;
-
-    for (size_t i = 0; i < sizeof(*more) / sizeof(StormCount); i++) {
-        storm_count(&to[i], total(&from[i]));
-    }
-}
-
-static void storm_teardown(void *opaque, RaceRun *run)
-{
-    Storm *storm = opaque;
-
-    for (gint i = 0; i < unit_count; i++) {
-        storm_unit_count(storm->units[i], &run->counts);
-        add_books(&books, &storm->units[i]->books);
-        busy += storm_host_busy(storm->units[i]);
-        storm_unit_free(storm->units[i]);
-    }
-    g_free(storm);
-}
-
-/* ---- The run ---- */
-
-static void storm_end(void)
-{
-    g_test_message("%" G_GUINT64_FORMAT " groups of SVA devices, %"
-                   G_GUINT64_FORMAT " of host devices (%" G_GUINT64_FORMAT
-                   " ended by the host), %" G_GUINT64_FORMAT " responses, %"
-                   G_GUINT64_FORMAT " flushes, %" G_GUINT64_FORMAT
-                   " translations, %" G_GUINT64_FORMAT " EBUSY",
-                   total(&books.sva_raised), total(&books.host_raised),
-                   total(&books.automatic), total(&books.responses),
-                   total(&books.flushes), total(&books.translations), busy);
-    g_assert_cmpuint(busy, ==, 0);
-    /* It has been what it is said to be. */
-    g_assert_cmpuint(total(&books.sva_raised), >, 0);
-    g_assert_cmpuint(total(&books.host_raised), >, 0);
-    g_assert_cmpuint(total(&books.translations), >, 0);
-}
-
-static const GOptionEntry options[] = {
-    { "units", 0, 0, G_OPTION_ARG_INT, &unit_count, "VT-d units (2)", "N" },
-    G_OPTION_ENTRY_NULL,
-};
 
 int main(int argc, char **argv)
 {
-    static const Race race = {
+    static const StormRace race = {
         .name = "page-requests",
-        .quiet_points = 4,
-        .stride = 250,          /* lives, of all units */
-        .progress = storm_lives,
-        .setup = storm_setup,
-        .kick = storm_kick,
-        .check = storm_check,
-        .teardown = storm_teardown,
-        .expects = storm_expects,
+        .mix = &storm_mix_all,
+        .stride = 250,
+        .by_lives = true,
         .least = { .groups = 1, .plugs = 1, .resets = 1, .lives = 1 },
-        .end = storm_end,
-        .options = options,
+        .end = check_totals,
     };
 
-    return race_main(argc, argv, &race);
+    return storm_race_main(argc, argv, &race);
 }

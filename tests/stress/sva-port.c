@@ -99,7 +99,7 @@ static void fill_group_locked(SvaPort *port, PortGroup *g)
                     (i & 1 ? PGFAULT_PERM_WRITE : PGFAULT_PERM_PRIV),
         };
     }
-    if (storm_once_in(port->rand, 4096)) {
+    if (storm_once_in(port->rand, port->unit->mix->huge)) {
         g->group.count = STORM_HUGE_PAGES;
         g->group.pages = huge_pages;
     } else if (storm_once_in(port->rand, 64)) {
