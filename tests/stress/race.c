@@ -20,6 +20,7 @@ static gint seconds = -1;
 static gint64 cycles = -1;
 static gint64 seed = -1;
 static char *host_name;
+static gint patience = 60;
 
 static const Race *race;
 static RaceCounts sum;
@@ -70,6 +71,29 @@ static guint32 round_seed(void)
     return (guint32)seed + (guint32)rounds;
 }
 
+/* ---- Hangs ---- */
+
+static const char *awaited;
+
+/* Also while the main thread waits for a lock or a bottom half. */
+static void lose_patience(int signal_number)
+{
+    char message[160];
+    int len = snprintf(message, sizeof(message),
+                       "# race %s: no progress for %d s, waiting for %s\n",
+                       race->name, patience, awaited);
+    ssize_t unused G_GNUC_UNUSED = write(STDERR_FILENO, message, len);
+
+    abort();
+}
+
+/* It is to come before patience is at an end; then the next @what, or NULL. */
+static void await(const char *what)
+{
+    awaited = what;
+    alarm(what ? patience : 0);
+}
+
 /* ---- A round ---- */
 
 static bool goes_on(gint64 end)
@@ -88,17 +112,26 @@ static uint64_t progress(RaceRun *run, void *opaque)
 
 static void blow(RaceRun *run, void *opaque)
 {
-    uint64_t goal = progress(run, opaque) + race->stride;
+    uint64_t now = progress(run, opaque);
+    uint64_t goal = now + race->stride;
+    uint64_t last = goal;
 
     gate_open(&run->gate);
-    while (progress(run, opaque) < goal) {
+    while (now < goal) {
+        if (now != last) {
+            await("the threads of the race");
+        }
         gate_await_steps(&run->gate, MAX(race->stride / 10, 1));
+        last = now;
+        now = progress(run, opaque);
     }
     gate_close(&run->gate);
+    await("the threads to stand still");
     if (race->kick) {
         race->kick(opaque);
     }
     gate_await_quiet(&run->gate);
+    await("the check of the books");
     race->check(opaque);
     quiet_points++;
 }
@@ -123,6 +156,7 @@ static void run_round(gint64 end)
              "# race %s: ended in round %" G_GUINT64_FORMAT
              ", which is the first with --seed %u\n",
              race->name, rounds, round_seed());
+    await("the setup");
     gate_init(&run.gate);
     opaque = race->setup(&run);
     blow(&run, opaque);
@@ -130,11 +164,13 @@ static void run_round(gint64 end)
     for (unsigned i = 1; i < race->quiet_points && goes_on(end); i++) {
         blow(&run, opaque);
     }
+    await("the teardown");
     gate_end(&run.gate);
     race->teardown(opaque, &run);
     gate_destroy(&run.gate);
     g_rand_free(run.rand);
     rcu_defer_drain();
+    await(NULL);
     race_counts_add(&sum, &run.counts);
     rounds++;
 }
@@ -206,6 +242,8 @@ static const GOptionEntry options[] = {
     { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "Of the first round", "S" },
     { "host", 0, 0, G_OPTION_ARG_STRING, &host_name,
       "Whose devices (emulated)", "emulated|mock|kernel" },
+    { "patience", 0, 0, G_OPTION_ARG_INT, &patience,
+      "Without progress it is a hang (60 s)", "N" },
     G_OPTION_ENTRY_NULL,
 };
 
@@ -238,6 +276,7 @@ int race_main(int argc, char **argv, const Race *the_race)
                    " --seed %" G_GINT64_FORMAT, host_name, seconds, cycles,
                    seed);
     watch_signals();
+    signal(SIGALRM, lose_patience);
     rcu_register_thread();
     g_test_add_func(path, test_race);
     ret = g_test_run();

@@ -8,7 +8,8 @@
  * Each round has a seed of its own, one more than the round before. It is
  * printed first, and again when the program fails or is told to end: SIGTERM,
  * as whoever gives up a hang sends it. A seed gives the same choices, not the
- * same schedule.
+ * same schedule. A program that makes no progress for a minute ends too, and
+ * says what it has waited for.
  *
  * Threads: race_main() is the program's main thread, and calls back there.
  * Locks:   none.
@@ -86,7 +87,7 @@ typedef struct Race {
  *
  * Takes --seconds N (at least so long: 2), --cycles N (at least so many lives
  * of queues, and no time unless it is given, too), --seed S (of the first
- * round) and --host NAME. The last line of its output that begins with "# race"
+ * round), --host NAME, and --patience N, which is that minute. The last line of its output that begins with "# race"
  * is for scripts/stress.
  */
 int race_main(int argc, char **argv, const Race *race);
