@@ -51,6 +51,9 @@ static void vcpu_step(void *opaque)
     unsigned log2 = g_rand_int_range(g->rand, 0, MOST_LOG2 + 1);
 
     full += await_full(unit);
+    if (gate_is_closed(unit->gate)) {
+        return;                 /* else a reset would mend what has stuck */
+    }
     if (g_rand_boolean(g->rand)) {
         event_guest_reset(g, log2);
     } else {
