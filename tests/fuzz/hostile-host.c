@@ -25,16 +25,41 @@ int hostile_host_errno(HostileHost *host)
     return errors[fuzz_below(host->in, G_N_ELEMENTS(errors))];
 }
 
+/* Seldom what is put up with for long: "try again", "too large for you". */
+int hostile_host_last_errno(HostileHost *host)
+{
+    static const int errors[] = { 0, EIO, ENODEV };
+    uint8_t choice = fuzz_u8(host->in);
+
+    switch (choice) {
+    case 0xfd:
+        return EINVAL;
+    case 0xfe:
+        return EINTR;
+    case 0xff:
+        return EAGAIN;
+    default:
+        return errors[choice % G_N_ELEMENTS(errors)];
+    }
+}
+
 static ssize_t fail(int err)
 {
     errno = err;
     return err ? -1 : 0;
 }
 
-/* More than it was asked for: as much as there is room, and the rest a lie. */
-static ssize_t lie(HostileHost *host, void *buf, size_t count)
+static ssize_t fail_read(HostileHost *host, int err)
 {
-    memset(buf, 0, count);
+    if (err && host->ops->refused) {
+        host->ops->refused(host->opaque, err);
+    }
+    return fail(err);
+}
+
+/* More than it was asked for. */
+static ssize_t lie(HostileHost *host, size_t count)
+{
     return count + 1 + fuzz_u8(host->in);
 }
 
@@ -63,17 +88,18 @@ static ssize_t host_read(HostIommu *parent, int fd, void *buf, size_t count)
     host->reads++;
     host->asked = count;
     /* All of it is the host's to write. */
-    memset(buf, 0xa5, count);
+    memset(buf, 0xa5, MIN(count, ORACLE_READ_MAX));
+    ((uint8_t *)buf)[count - 1] = 0xa5;
     if (fuzz_left(host->in) == 0) {
-        return fail(host->last_errno);
+        return fail_read(host, host->last_errno);
     }
     switch (fuzz_below(host->in, 8)) {
     case 0:
         return 0;
     case 1:
-        return fail(hostile_host_errno(host));
+        return fail_read(host, hostile_host_errno(host));
     case 2:
-        return lie(host, buf, count);
+        return lie(host, count);
     case 3:
     case 4:
         return give(host, buf, count, false);

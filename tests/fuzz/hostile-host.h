@@ -21,12 +21,14 @@ typedef struct HostileHost HostileHost;
  * struct HostileHostOps - the target
  * @fill: make up to @count bytes that are well-formed. Return: how many.
  * @gave: a read gave these bytes, and the reader has not seen them yet
+ * @refused: a read fails with @err; NULL: no matter
  * @wrote: the reader wants to write these. Return: bytes taken, or -1 and errno
  *         set; NULL: never called
  */
 typedef struct HostileHostOps {
     size_t (*fill)(void *opaque, uint8_t *buf, size_t count);
     void (*gave)(void *opaque, const uint8_t *buf, size_t len);
+    void (*refused)(void *opaque, int err);
     ssize_t (*wrote)(void *opaque, const uint8_t *buf, size_t len);
 } HostileHostOps;
 
@@ -61,5 +63,8 @@ void hostile_host_hang_up(HostileHost *host);
 
 /* An errno that a read or a write may fail with, chosen by the input. */
 int hostile_host_errno(HostileHost *host);
+
+/* The same, or 0, for what it goes on saying at the end. */
+int hostile_host_last_errno(HostileHost *host);
 
 #endif
