@@ -4,6 +4,7 @@
 #include "base/lock.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static Lock report_lock = LOCK_INITIALIZER(LOCK_RANK_LEAF);
 static ReportHandler *report_handler GUARDED_BY(report_lock);
@@ -23,13 +24,33 @@ void report_print(ReportLevel level, const char *message)
             level_prefix[level], message);
 }
 
+/*
+ * Names and values in it are a user's: what is no text, or moves a terminal's
+ * cursor, is not passed on. Return: to be given to g_free().
+ */
+static char *make_plain(const char *message)
+{
+    char *text = g_utf8_make_valid(message, -1);
+    char *next;
+
+    for (char *p = text; *p; p = next) {
+        next = g_utf8_next_char(p);
+        if (*p != '\n' && g_unichar_iscntrl(g_utf8_get_char(p))) {
+            memset(p, '?', next - p);
+        }
+    }
+    return text;
+}
+
 static void report(ReportLevel level, const char *message)
 {
+    g_autofree char *text = make_plain(message);
+
     lock_acquire(&report_lock);
     if (report_handler) {
-        report_handler(level, message, report_opaque);
+        report_handler(level, text, report_opaque);
     } else {
-        report_print(level, message);
+        report_print(level, text);
     }
     lock_release(&report_lock);
 }

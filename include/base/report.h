@@ -2,6 +2,8 @@
 /*
  * Messages for the operator, one line each, to stderr unless a handler is set:
  * "PROGRAM: MESSAGE", "PROGRAM: warning: MESSAGE", "PROGRAM: info: MESSAGE".
+ * What is no text in it, or a control character other than the end of a line,
+ * becomes U+FFFD or '?': messages show what users have written.
  *
  * Threads: any. Not on the data path: formats and allocates.
  * Locks:   a leaf of its own, so that lines do not mix. (GLib's logger is not

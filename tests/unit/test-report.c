@@ -28,6 +28,17 @@ static void test_handler_gets_level_and_text(void)
     g_clear_pointer(&last_message, g_free);
 }
 
+/* Escape, delete and a control character of two bytes; bytes that are none. */
+static void test_what_is_no_text_is_not_passed_on(void)
+{
+    report_set_handler(capture, &last_message);
+    warn_report("%s", "id '\x1b[2J\x7f\xc2\x9b': \xff\nt\xc3\xa4kes");
+    g_assert_cmpstr(last_message, ==,
+                    "id '?[2J??" "?': \xef\xbf\xbd\nt\xc3\xa4kes");
+    report_set_handler(NULL, NULL);
+    g_clear_pointer(&last_message, g_free);
+}
+
 static void test_stderr_names_the_program(void)
 {
     if (g_test_subprocess()) {
@@ -68,6 +79,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/report/handler-gets-level-and-text",
                     test_handler_gets_level_and_text);
+    g_test_add_func("/report/what-is-no-text-is-not-passed-on",
+                    test_what_is_no_text_is_not_passed_on);
     g_test_add_func("/report/stderr-names-the-program",
                     test_stderr_names_the_program);
     g_test_add_func("/error/errno-chooses-the-code",
