@@ -244,12 +244,16 @@ static const Option *find_option(const char *word)
     return NULL;
 }
 
+#define ACCEPTED                                                          \
+    "\naccepted: -object, -device, -name, -duration, -load, -report, "    \
+    "-record, -quiet, -sandbox, -version, -help"
+
+/* In quotes, what may be nothing, or a blank. */
 static OptionsResult fail_option(Parse *parse, const char *word)
 {
     g_set_error(parse->error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                "%s: %s\naccepted: -object, -device, -name, -duration, -load, "
-                "-report, -record, -quiet, -sandbox, -version, -help", word,
-                word[0] == '-' ? "invalid option" : "unexpected argument");
+                word[0] == '-' ? "%s: invalid option" ACCEPTED
+                               : "'%s': unexpected argument" ACCEPTED, word);
     return OPTIONS_ERROR;
 }
 

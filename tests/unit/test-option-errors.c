@@ -47,8 +47,8 @@ static const struct {
     { { { "---load" } }, "---load: invalid option" OPTION_HINT },
     { { { "-" } }, "-: invalid option" OPTION_HINT },
     { { { "--" } }, "--: invalid option" OPTION_HINT },
-    { { { "disk.img" } }, "disk.img: unexpected argument" OPTION_HINT },
-    { { { "" } }, ": unexpected argument" OPTION_HINT },
+    { { { "disk.img" } }, "'disk.img': unexpected argument" OPTION_HINT },
+    { { { "" } }, "'': unexpected argument" OPTION_HINT },
     { { { "-load" } },
       "-load: requires an argument: events, groups of page requests or "
       "operations per second, or max" },
