@@ -74,30 +74,47 @@ QemuOpts *qemu_opts_parse_keyval(const char *argument,
     return opts;
 }
 
-/* Brackets in strings do not count. */
-static bool json_too_deep(const char *text)
+/* Past the string that begins at @p: its last '"', or the end of the text. */
+static const char *skip_string(const char *p)
+{
+    for (p++; *p && *p != '"'; p++) {
+        if (*p == '\\' && p[1]) {
+            p++;
+        }
+    }
+    return p;
+}
+
+/*
+ * JSON-GLib recurses as deep as it is told, takes comments, and of several
+ * values the last, for which it leaks those before it.
+ *
+ * Return: what is too much in @text, or NULL.
+ */
+static const char *json_find_excess(const char *text)
 {
     int depth = 0;
-    bool quoted = false;
 
     for (const char *p = text; *p; p++) {
-        if (quoted) {
-            if (*p == '\\' && p[1]) {
-                p++;
-            } else if (*p == '"') {
-                quoted = false;
+        if (p != text && depth == 0 && !g_ascii_isspace(*p)) {
+            return "there is more after the object";
+        }
+        if (*p == '"') {
+            p = skip_string(p);
+            if (!*p) {
+                break;
             }
-        } else if (*p == '"') {
-            quoted = true;
+        } else if (*p == '/') {
+            return "there are no comments in JSON";
         } else if (*p == '{' || *p == '[') {
             if (++depth > JSON_DEPTH_MAX) {
-                return true;
+                return "nested more than " G_STRINGIFY(JSON_DEPTH_MAX) " deep";
             }
         } else if (*p == '}' || *p == ']') {
             depth--;
         }
     }
-    return false;
+    return NULL;
 }
 
 static QemuOpts *parse_json(const char *argument, GError **error)
@@ -106,13 +123,13 @@ static QemuOpts *parse_json(const char *argument, GError **error)
     g_autoptr(GError) reason = NULL;
     QemuOpts *opts;
     JsonObjectIter iter;
+    const char *excess = json_find_excess(argument);
     const char *name;
     JsonNode *value;
 
-    if (json_too_deep(argument)) {
+    if (excess) {
         g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_INVALID,
-                    "JSON parse error, nested more than %d deep",
-                    JSON_DEPTH_MAX);
+                    "JSON parse error, %s", excess);
         return NULL;
     }
     if (!json_parser_load_from_data(parser, argument, -1, &reason)) {

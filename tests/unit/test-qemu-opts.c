@@ -128,6 +128,38 @@ static void test_deep_json_is_refused(void)
                     "JSON parse error, nested more than 16 deep");
 }
 
+/* What the parser underneath would take, and lose the first of two. */
+static void test_one_object_and_nothing_else(void)
+{
+    static const struct {
+        const char *text;
+        const char *reason;     /* NULL: accepted */
+    } cases[] = {
+        { "{\"a\":1} \t\n", NULL },
+        { "{\"a\":\"}{/*\\\"\"}", NULL },
+        { "{\"a\":1}{\"a\":2}", "there is more after the object" },
+        { "{\"a\":1} [2]", "there is more after the object" },
+        { "{\"a\":1}}", "there is more after the object" },
+        { "{\"a\":1 /* } */}", "there are no comments in JSON" },
+        { "{\"a\":1 // }\n}", "there are no comments in JSON" },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(QemuOpts) opts = qemu_opts_parse(cases[i].text, "t", &error);
+        g_autofree char *message = NULL;
+
+        if (!cases[i].reason) {
+            g_assert_no_error(error);
+            g_assert_cmpuint(opts->len, ==, 1);
+            continue;
+        }
+        message = g_strdup_printf("JSON parse error, %s", cases[i].reason);
+        g_assert_null(opts);
+        g_assert_cmpstr(error->message, ==, message);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -138,5 +170,7 @@ int main(int argc, char **argv)
     g_test_add_func("/qemu-opts/bad-json-is-refused", test_bad_json_is_refused);
     g_test_add_func("/qemu-opts/deep-json-is-refused",
                     test_deep_json_is_refused);
+    g_test_add_func("/qemu-opts/one-object-and-nothing-else",
+                    test_one_object_and_nothing_else);
     return g_test_run();
 }
