@@ -211,17 +211,14 @@ WRAP(void, viommu_device_put, Viommu *viommu, ViommuDevice *device)
     }
 }
 
-WRAP(ViommuDevice **, viommu_device_collect, Viommu *viommu,
-     bool (*match)(ViommuDevice *device, const void *opaque),
-     const void *opaque)
+WRAP(ViommuDevice *, viommu_device_next, Viommu *viommu, size_t *cursor)
 {
-    ViommuDevice **devices =
-        __real_viommu_device_collect(viommu, match, opaque);
+    ViommuDevice *device = __real_viommu_device_next(viommu, cursor);
 
-    for (size_t i = 0; is_planted("no-reference") && devices[i]; i++) {
-        __real_viommu_device_put(viommu, devices[i]);
+    if (device && is_planted("no-reference")) {
+        __real_viommu_device_put(viommu, device);
     }
-    return devices;
+    return device;
 }
 
 /* Devices go on with what they have cached. */
