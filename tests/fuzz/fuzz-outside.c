@@ -58,7 +58,16 @@ static void slot_plug_vfio(FuzzUnit *u, FuzzSlot *slot)
     g_clear_error(&error);
 }
 
-static void slot_unplug(FuzzUnit *u, FuzzSlot *slot)
+void fuzz_slot_plug(FuzzUnit *u, FuzzSlot *slot, bool sva)
+{
+    if (sva) {
+        slot_plug_sva(u, slot);
+    } else {
+        slot_plug_vfio(u, slot);
+    }
+}
+
+void fuzz_slot_unplug(FuzzUnit *u, FuzzSlot *slot)
 {
     if (slot->sva) {
         viommu_remove_sva_device(slot->sva);
@@ -72,7 +81,7 @@ static void slot_unplug(FuzzUnit *u, FuzzSlot *slot)
 
 void fuzz_slot_close(FuzzUnit *u, FuzzSlot *slot)
 {
-    slot_unplug(u, slot);
+    fuzz_slot_unplug(u, slot);
     vfio_device_free(slot->vfio);
     slot->vfio = NULL;
 }
@@ -117,54 +126,80 @@ static void fill_pages(FuzzUnit *u, FuzzGroup *group, unsigned count)
     }
 }
 
+FuzzGroup *fuzz_group_get(FuzzUnit *u)
+{
+    for (unsigned i = 0; i < FUZZ_GROUPS; i++) {
+        if (!u->groups[i].device) {
+            return &u->groups[i];
+        }
+    }
+    return NULL;
+}
+
+bool fuzz_sva_request(FuzzSlot *slot, FuzzGroup *group)
+{
+    group->device = slot->sva;
+    if (!viommu_page_request(slot->sva, &group->group)) {
+        group->device = NULL;
+        return false;
+    }
+    slot->groups++;
+    return true;
+}
+
 static void sva_request(FuzzUnit *u, FuzzSlot *slot)
 {
-    FuzzGroup *group = NULL;
+    FuzzGroup *group = fuzz_group_get(u);
 
-    for (unsigned i = 0; i < FUZZ_GROUPS && !group; i++) {
-        group = u->groups[i].device ? NULL : &u->groups[i];
+    if (group) {
+        group->group = (SvaGroup){
+            .pasid = fuzz_pasid(u),
+            .index = fuzz_below(&u->in, 8),
+        };
+        fill_pages(u, group, fuzz_u8(&u->in));
+        fuzz_sva_request(slot, group);
     }
-    if (!group) {
-        return;
-    }
-    group->group = (SvaGroup){
-        .pasid = fuzz_pasid(u),
-        .index = fuzz_below(&u->in, 8),
+}
+
+int fuzz_host_request(FuzzUnit *u, FuzzSlot *slot, uint32_t pasid,
+                      uint32_t index, const Pgfault *pages, unsigned count)
+{
+    HardwarePageRequest request = {
+        .dev_id = vfio_device_get_dev_id(slot->vfio),
+        .pasid = pasid == PAGE_REQUEST_NO_PASID ? 0 : pasid,
+        .grpid = index,
+        .tag = u->tag_count,
     };
-    fill_pages(u, group, fuzz_u8(&u->in));
-    group->device = slot->sva;
-    if (viommu_page_request(slot->sva, &group->group)) {
-        slot->groups++;
-    } else {
-        group->device = NULL;
+
+    if (u->tag_count == FUZZ_TAGS) {
+        return -1;
     }
+    u->tags[u->tag_count++] = FUZZ_TAG_OPEN;
+    for (unsigned i = 0; i < count; i++) {
+        request.last = i == count - 1;
+        request.perm = pages[i].perm;
+        request.addr = pages[i].addr;
+        if (u->host->hardware->request_page(u->host, &request) !=
+            HARDWARE_QUEUED) {
+            u->tags[request.tag] = FUZZ_TAG_NEVER;
+            return -1;
+        }
+    }
+    return request.tag;
 }
 
 static void host_request(FuzzUnit *u, FuzzSlot *slot)
 {
     uint32_t pasid = fuzz_pasid(u);
     unsigned count = 1 + fuzz_below(&u->in, FUZZ_GROUP_PAGES);
-    HardwarePageRequest request = {
-        .dev_id = vfio_device_get_dev_id(slot->vfio),
-        .pasid = pasid == PAGE_REQUEST_NO_PASID ? 0 : pasid,
-        .grpid = fuzz_below(&u->in, 8),
-        .tag = u->tag_count,
-    };
+    uint32_t index = fuzz_below(&u->in, 8);
+    Pgfault pages[FUZZ_GROUP_PAGES];
 
-    if (u->tag_count == FUZZ_TAGS) {
-        return;
-    }
-    u->tags[u->tag_count++] = FUZZ_TAG_OPEN;
     for (unsigned i = 0; i < count; i++) {
-        request.last = i == count - 1;
-        request.perm = fuzz_below(&u->in, 16);
-        request.addr = (uint64_t)fuzz_u16(&u->in) << 12;
-        if (u->host->hardware->request_page(u->host, &request) !=
-            HARDWARE_QUEUED) {
-            u->tags[request.tag] = FUZZ_TAG_NEVER;
-            break;
-        }
+        pages[i].perm = fuzz_below(&u->in, 16);
+        pages[i].addr = (uint64_t)fuzz_u16(&u->in) << 12;
     }
+    fuzz_host_request(u, slot, pasid, index, pages, count);
 }
 
 /* ---- Actions that all models have ---- */
@@ -232,11 +267,7 @@ static void act_plug(FuzzUnit *u)
     }
     slot->id = how > 0xf0 ? fuzz_id(u)
                           : u->model->ids[slot - u->slots];
-    if (how & 1) {
-        slot_plug_sva(u, slot);
-    } else {
-        slot_plug_vfio(u, slot);
-    }
+    fuzz_slot_plug(u, slot, how & 1);
 }
 
 static void act_unplug(FuzzUnit *u)
@@ -246,7 +277,7 @@ static void act_unplug(FuzzUnit *u)
     if (fuzz_u8(&u->in) & 1) {
         fuzz_slot_close(u, slot);
     } else {
-        slot_unplug(u, slot);
+        fuzz_slot_unplug(u, slot);
     }
 }
 

@@ -290,7 +290,7 @@ static FuzzAction *const actions[] = {
     act_consume_requests, act_respond, act_respond, act_cr0,
 };
 
-static const FuzzModel model = {
+static FuzzModel model = {
     .iommu = HARDWARE_SMMUV3,
     .mmio_size = SMMUV3_MMIO_SIZE,
     .ids = { 0, 1, 0x41, 0xff },
@@ -303,12 +303,12 @@ static const FuzzModel model = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    fuzz_unit_run(data, size);
+    fuzz_unit_run(&model, data, size);
     return 0;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    fuzz_unit_init(&model);
+    fuzz_unit_init();
     return 0;
 }

@@ -16,26 +16,18 @@
 /* Above what a real address can be for some, and at the end of all of them. */
 #define HIGH_GPA UINT64_C(0x000ffffffffff000)
 
-/* The most registers that a model names. */
-#define OFFSETS_MAX 96
-
 /**
  * struct Shared - what serves all inputs
  * @ram: with a page that nobody may touch on either side
- * @viommus: by variant, made when needed
- * @reset: what a new one's registers are, those that the model names
  * @unit: of the input that runs
  */
 typedef struct Shared {
-    const FuzzModel *model;
     HostIommu *host;
     AioContext *ctx;
     GuestMem *mem;
     CountingSink irq;
     uint8_t *ram;
     uint8_t *saved;
-    Viommu *viommus[FUZZ_VARIANTS];
-    uint32_t reset[FUZZ_VARIANTS][OFFSETS_MAX];
     FuzzUnit *unit;
 } Shared;
 
@@ -79,6 +71,7 @@ static void host_answered(const HardwarePageAnswer *answer, void *opaque)
     g_assert_cmpuint(answer->tag, <, u->tag_count);
     g_assert_cmpuint(u->tags[answer->tag]++, ==, FUZZ_TAG_OPEN);
     g_assert_cmpuint(answer->code, <=, 1);
+    u->codes[answer->tag] = answer->code;
 }
 
 static void host_new(void)
@@ -192,42 +185,56 @@ void fuzz_flip(FuzzUnit *u, uint64_t *words, size_t count)
 
 /* ---- An input ---- */
 
-static Viommu *viommu_get(unsigned variant)
+static Viommu *viommu_get(FuzzModel *model, unsigned variant)
 {
     const ViommuConfig config = {
         .id = "fuzz", .ctx = shared.ctx, .mem = shared.mem,
         .irq = &shared.irq.parent,
     };
-    Viommu **viommu = &shared.viommus[variant];
+    Viommu **viommu = &model->viommus[variant];
 
     if (!*viommu) {
-        *viommu = shared.model->create(&config, variant);
-        for (size_t i = 0; i < shared.model->offset_count; i++) {
-            shared.reset[variant][i] =
-                viommu_mmio_read(*viommu, shared.model->offsets[i], 4);
+        g_assert_cmpuint(model->offset_count, <=, FUZZ_OFFSETS_MAX);
+        *viommu = model->create(&config, variant);
+        for (size_t i = 0; i < model->offset_count; i++) {
+            model->reset[variant][i] =
+                viommu_mmio_read(*viommu, model->offsets[i], 4);
         }
     }
     return *viommu;
 }
 
-static void unit_up(FuzzUnit *u, unsigned variant)
+FuzzUnit *fuzz_unit_begin(FuzzModel *model, const FuzzInput *in,
+                          unsigned variant)
 {
+    FuzzUnit *u = g_new0(FuzzUnit, 1);
+
+    shared.unit = u;
     message_log_start();
-    u->model = shared.model;
+    u->in = *in;
+    u->model = model;
+    u->variant = variant;
     u->host = shared.host;
     u->ctx = shared.ctx;
     u->mem = shared.mem;
+    u->irq = &shared.irq;
     u->ram = shared.ram;
     u->saved = shared.saved;
     memset(u->ram, 0, FUZZ_RAM_BYTES);
     for (unsigned i = 0; i < FUZZ_SLOTS; i++) {
-        u->slots[i].id = shared.model->ids[i];
+        u->slots[i].id = model->ids[i];
     }
     fuzz_map_init(u);
-    u->viommu = viommu_get(variant);
+    u->viommu = viommu_get(model, variant);
     u->events = viommu_get_stats(u->viommu);
     u->pages = viommu_get_page_stats(u->viommu);
     u->hardware = u->host->hardware->get_stats(u->host);
+    return u;
+}
+
+void fuzz_unit_step(FuzzUnit *u)
+{
+    u->calls = 0;
 }
 
 /* Each group of the host's was answered once, or never taken. */
@@ -264,13 +271,13 @@ static void check_books(FuzzUnit *u)
 }
 
 /* As new, for the next input too. */
-static void check_reset(FuzzUnit *u, unsigned variant)
+static void check_reset(FuzzUnit *u)
 {
     viommu_reset(u->viommu);
     fuzz_turn(u);
     for (size_t i = 0; i < u->model->offset_count; i++) {
         g_assert_cmphex(fuzz_read(u, u->model->offsets[i], 4), ==,
-                        shared.reset[variant][i]);
+                        u->model->reset[u->variant][i]);
     }
     g_assert_false(u->viommu->queue.open);
     g_assert_null(u->viommu->pages.pump);
@@ -298,11 +305,11 @@ static void check_messages(FuzzUnit *u)
     g_assert_cmpuint(message_log_count() - warnings, <=, u->failed);
 }
 
-static void unit_down(FuzzUnit *u, unsigned variant)
+void fuzz_unit_end(FuzzUnit *u)
 {
     emul_set_failure(u->host, &(EmulFailure){ 0 });
     emul_set_read_limit(u->host, 0);
-    u->calls = 0;
+    fuzz_unit_step(u);
     for (unsigned i = 0; i < FUZZ_SLOTS; i++) {
         fuzz_slot_close(u, &u->slots[i]);
     }
@@ -310,33 +317,30 @@ static void unit_down(FuzzUnit *u, unsigned variant)
     check_books(u);
     check_host(u);
     fuzz_check_unmapped(u);
-    check_reset(u, variant);
+    check_reset(u);
     check_messages(u);
     message_log_stop();
+    g_free(u);
 }
 
-void fuzz_unit_run(const uint8_t *data, size_t size)
+void fuzz_unit_run(FuzzModel *model, const uint8_t *data, size_t size)
 {
-    FuzzUnit *u = g_new0(FuzzUnit, 1);
-    unsigned variant;
+    FuzzInput in = { data, size };
+    unsigned variant = fuzz_below(&in, FUZZ_VARIANTS);
+    FuzzUnit *u = fuzz_unit_begin(model, &in, variant);
 
-    u->in = (FuzzInput){ data, size };
-    variant = fuzz_below(&u->in, FUZZ_VARIANTS);
-    shared.unit = u;
-    unit_up(u, variant);
     while (fuzz_left(&u->in) > 0) {
         unsigned action = fuzz_u8(&u->in);
         unsigned which = action / 2;
 
-        u->calls = 0;
+        fuzz_unit_step(u);
         if (action & 1) {
-            u->model->actions[which % u->model->action_count](u);
+            model->actions[which % model->action_count](u);
         } else {
             fuzz_outside_act(u, which);
         }
     }
-    unit_down(u, variant);
-    g_free(u);
+    fuzz_unit_end(u);
 }
 
 static void ram_new(void)
@@ -352,14 +356,12 @@ static void ram_new(void)
     shared.saved = g_malloc0(FUZZ_RAM_BYTES);
 }
 
-void fuzz_unit_init(const FuzzModel *model)
+void fuzz_unit_init(void)
 {
     IOThread *none;
 
     g_random_set_seed(0);       /* of hash tables: the same in each run */
     rcu_register_thread();
-    g_assert_cmpuint(model->offset_count, <=, OFFSETS_MAX);
-    shared.model = model;
     host_new();
     shared.ctx = test_context_new(false, &none);
     shared.mem = guest_mem_new();

@@ -29,6 +29,9 @@
 #define FUZZ_RAM_BYTES (FUZZ_PAGES * FUZZ_PAGE_BYTES)
 #define FUZZ_PAGE(n) (GUEST_RAM + (n) * FUZZ_PAGE_BYTES)
 
+/* The most registers that a model names. */
+#define FUZZ_OFFSETS_MAX 96
+
 /* Sets of properties. */
 #define FUZZ_VARIANTS 8
 
@@ -56,6 +59,8 @@ typedef void FuzzAction(FuzzUnit *u);
  * @offsets, @offset_count: of the registers that there are
  * @create: the vIOMMU, with properties @variant, 0 to FUZZ_VARIANTS - 1
  * @actions, @action_count: of its guest
+ * @viommus: by variant, made when needed; private
+ * @reset: what a new one's registers are; private
  */
 typedef struct FuzzModel {
     HardwareIommu iommu;
@@ -66,6 +71,8 @@ typedef struct FuzzModel {
     Viommu *(*create)(const ViommuConfig *config, unsigned variant);
     FuzzAction *const *actions;
     size_t action_count;
+    Viommu *viommus[FUZZ_VARIANTS];
+    uint32_t reset[FUZZ_VARIANTS][FUZZ_OFFSETS_MAX];
 } FuzzModel;
 
 /**
@@ -98,14 +105,17 @@ typedef struct FuzzSlot {
  * @saved: what the pages that the map leaves out hold
  * @mapped: which pages the map has, by page of GPA: page of @ram, or -1
  * @events, @pages, @hardware: what had been counted before
- * @tags: per group raised on the host: how often it was answered
+ * @tags, @codes: per group raised on the host: how it ended, with what code
+ * @variant: of the properties
  */
 struct FuzzUnit {
     FuzzInput in;
-    const FuzzModel *model;
+    FuzzModel *model;
+    unsigned variant;
     HostIommu *host;
     AioContext *ctx;
     GuestMem *mem;
+    CountingSink *irq;
     Viommu *viommu;
     ViommuStats events;
     ViommuPageStats pages;
@@ -116,6 +126,7 @@ struct FuzzUnit {
     FuzzSlot slots[FUZZ_SLOTS];
     FuzzGroup groups[FUZZ_GROUPS];
     uint8_t tags[FUZZ_TAGS];
+    uint8_t codes[FUZZ_TAGS];
     unsigned tag_count;
     uint64_t calls;             /* of the host, in this action */
     uint64_t failed;            /* of all of them */
@@ -123,13 +134,19 @@ struct FuzzUnit {
 };
 
 /* Once, before the first input: registers the thread with RCU, too. */
-void fuzz_unit_init(const FuzzModel *model);
+void fuzz_unit_init(void);
 
 /*
  * Run an input: its first byte chooses the properties, actions follow until it
  * ends, then the checks.
  */
-void fuzz_unit_run(const uint8_t *data, size_t size);
+void fuzz_unit_run(FuzzModel *model, const uint8_t *data, size_t size);
+
+/* The same in parts: before the actions, an action begins, the checks. */
+FuzzUnit *fuzz_unit_begin(FuzzModel *model, const FuzzInput *in,
+                          unsigned variant);
+void fuzz_unit_step(FuzzUnit *u);
+void fuzz_unit_end(FuzzUnit *u);
 
 /* ---- For a model's actions ---- */
 
@@ -175,7 +192,21 @@ void fuzz_check_unmapped(FuzzUnit *u);
 
 void fuzz_outside_act(FuzzUnit *u, unsigned which);
 
-/* Unplug what is there, and close it. */
+/* Plug one in, if the host lets us. Unplug it; also close it. */
+void fuzz_slot_plug(FuzzUnit *u, FuzzSlot *slot, bool sva);
+void fuzz_slot_unplug(FuzzUnit *u, FuzzSlot *slot);
 void fuzz_slot_close(FuzzUnit *u, FuzzSlot *slot);
+
+/*
+ * Ask for pages. The caller fills FuzzGroup::group and @pages of what
+ * fuzz_group_get() gave, which is NULL if there is no more.
+ * Return: false if there is no credit.
+ */
+FuzzGroup *fuzz_group_get(FuzzUnit *u);
+bool fuzz_sva_request(FuzzSlot *slot, FuzzGroup *group);
+
+/* The same of a host's device, with those pages. Return: the tag, or -1. */
+int fuzz_host_request(FuzzUnit *u, FuzzSlot *slot, uint32_t pasid,
+                      uint32_t index, const Pgfault *pages, unsigned count);
 
 #endif

@@ -370,7 +370,7 @@ static FuzzAction *const actions[] = {
     act_respond, act_respond, act_cure,
 };
 
-static const FuzzModel model = {
+static FuzzModel model = {
     .iommu = HARDWARE_VTD,
     .mmio_size = VTD_MMIO_SIZE,
     .ids = { 0x0008, 0x0010, 0x1234, 0x0090 },
@@ -383,12 +383,12 @@ static const FuzzModel model = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    fuzz_unit_run(data, size);
+    fuzz_unit_run(&model, data, size);
     return 0;
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    fuzz_unit_init(&model);
+    fuzz_unit_init();
     return 0;
 }
