@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/rcu.h"
+#include "host/emul-internal.h"
 #include "host/mock.h"
 #include "hw/iommu/viommu-internal.h"
 
@@ -153,6 +154,26 @@ VfioDevice *test_device_open(HostIommu *host, EmulIommu iommu,
     g_assert_no_error(error);
     g_ptr_array_add(devices, device);
     return device;
+}
+
+uint32_t test_attached_ste(HostIommu *emulated_host, VfioDevice *device,
+                           uint64_t ste[2])
+{
+    EmulHost *host = emul_host(emulated_host);
+    EmulDevice *emulated;
+    EmulNested *nested;
+    uint32_t id;
+
+    lock_acquire(&host->lock);
+    emulated = (EmulDevice *)emul_object_find_locked(
+        host, vfio_device_get_dev_id(device), EMUL_DEVICE);
+    g_assert_cmpint(emulated->pt->type, ==, EMUL_NESTED);
+    nested = (EmulNested *)emulated->pt;
+    ste[0] = nested->ste[0];
+    ste[1] = nested->ste[1];
+    id = nested->obj.id;
+    lock_release(&host->lock);
+    return id;
 }
 
 /* The ID that @viommu knows @device by, or UINT32_MAX. */

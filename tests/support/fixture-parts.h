@@ -76,6 +76,15 @@ HostIommu *test_host_open(const char *name, unsigned long request,
 VfioDevice *test_device_open(HostIommu *host, EmulIommu iommu,
                              GPtrArray *devices);
 
+/**
+ * test_attached_ste() - the nested HWPT that the emulated host has @device on
+ * @ste: out: the words that it was made from
+ *
+ * Return: its ID.
+ */
+uint32_t test_attached_ste(HostIommu *emulated_host, VfioDevice *device,
+                           uint64_t ste[2]);
+
 /* Unplug those of @devices that @viommu has, close all; it is empty then. */
 void test_devices_close(Viommu *viommu, GPtrArray *devices);
 

@@ -2,7 +2,6 @@
 #include "fixture.h"
 
 #include "base/rcu.h"
-#include "host/emul-internal.h"
 #include "host/iommufd.h"
 #include "hw/arm/smmuv3-internal.h"
 
@@ -118,21 +117,7 @@ EmulReport fixture_report(Fixture *f, VfioDevice *device, uint64_t address)
 
 uint32_t fixture_attached_to(Fixture *f, VfioDevice *device, uint64_t ste[2])
 {
-    EmulHost *host = emul_host(f->host);
-    EmulDevice *emulated;
-    EmulNested *nested;
-    uint32_t id;
-
-    lock_acquire(&host->lock);
-    emulated = (EmulDevice *)emul_object_find_locked(
-        host, vfio_device_get_dev_id(device), EMUL_DEVICE);
-    g_assert_cmpint(emulated->pt->type, ==, EMUL_NESTED);
-    nested = (EmulNested *)emulated->pt;
-    ste[0] = nested->ste[0];
-    ste[1] = nested->ste[1];
-    id = nested->obj.id;
-    lock_release(&host->lock);
-    return id;
+    return test_attached_ste(f->host, device, ste);
 }
 
 static ViommuDevice *find_device(Fixture *f, uint32_t sid)
