@@ -432,13 +432,10 @@ static bool translate(FuzzSlot *slot, uint32_t pasid, uint64_t iova,
     return found;
 }
 
-/* A page is mapped or taken away; an emulated device sees that. */
-static void step_map(Driver *d)
+/* Page @page goes to @at, or nowhere; an emulated device sees that. */
+static void map_page(Driver *d, FuzzSlot *slot, uint32_t pasid, unsigned page,
+                     uint64_t at)
 {
-    FuzzSlot *slot = driver_slot(d);
-    uint32_t pasid = driver_below(d, DRIVER_PASIDS_MAX);
-    unsigned page = driver_below(d, FIRST_STAGE_PAGES);
-    uint64_t at = driver_below(d, 2) ? FUZZ_PAGE(50 + page) : 0;
     uint64_t iova = (uint64_t)page << 12 | 0x123;
     unsigned pgtt = d->pgtt[slot - d->u->slots][pasid];
     uint64_t gpa;
@@ -456,6 +453,17 @@ static void step_map(Driver *d)
     } else {
         g_assert_true(pgtt == 0 || (pgtt == PGTT_FIRST && at == 0));
     }
+}
+
+static void step_map(Driver *d)
+{
+    FuzzSlot *slot = driver_slot(d);
+    uint32_t pasid = driver_below(d, DRIVER_PASIDS_MAX);
+    unsigned page = driver_below(d, FIRST_STAGE_PAGES);
+
+    map_page(d, slot, pasid, page, FUZZ_PAGE(50 + page));
+    map_page(d, slot, pasid, page,
+             driver_below(d, 2) ? FUZZ_PAGE(58) : 0);
 }
 
 static void (*const steps[])(Driver *) = {
