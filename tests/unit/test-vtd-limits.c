@@ -11,7 +11,7 @@
 
 #define RID PASID_RID
 #define DID 7
-#define ROUNDS 5
+#define ROUNDS 2
 
 static VfioDevice *device;
 
