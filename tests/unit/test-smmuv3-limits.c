@@ -191,10 +191,10 @@ static uint32_t run_once(bool *more)
     Smmuv3 *s = smmuv3_from(f->viommu);
     uint32_t before = s->reg[R_CMDQ_CONS];
 
-    lock_acquire(&f->viommu->config_lock);
+    lock_acquire(&s->parent.config_lock);
     s->reg[R_CMDQ_PROD] = f->cmdq_prod;
     *more = smmuv3_cmdq_consume(s);
-    lock_release(&f->viommu->config_lock);
+    lock_release(&s->parent.config_lock);
     return s->reg[R_CMDQ_CONS] - before;
 }
 
