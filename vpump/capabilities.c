@@ -91,7 +91,8 @@ static bool check_threads(GError **error)
     while ((name = g_dir_read_name(dir))) {
         if (has_some(atoi(name))) {
             g_set_error(error, VIOMMU_ERROR, VIOMMU_ERROR_HOST,
-                        "thread %s keeps capabilities", name);
+                        "thread %s keeps capabilities, and is none of vpump's",
+                        name);
             return false;
         }
     }

@@ -182,10 +182,13 @@ static int load_filter(void)
 
 bool sandbox_enter(AioContext *const *contexts, size_t count, GError **error)
 {
+    g_autoptr(GError) reason = NULL;
     int ret;
 
-    if (!capabilities_drop(contexts, count, error)) {
-        g_prefix_error(error, "-sandbox on: ");
+    if (!capabilities_drop(contexts, count, &reason)) {
+        g_set_error(error, reason->domain, reason->code,
+                    "-sandbox on: %s\n-sandbox off runs without",
+                    reason->message);
         return false;
     }
     /* libseccomp does it, too, but for the threads only as a side effect. */
