@@ -523,16 +523,13 @@ EmulFaultQueue *emul_fault_queue_new(uint32_t index,
     return queue;
 }
 
-/* The lock is taken only because the fields ask for it: nobody is left. */
 void emul_fault_queue_free(EmulFaultQueue *queue)
 {
-    lock_acquire(&queue->lock);
+    lock_destroy(&queue->lock);
     if (queue->alive) {
         close(queue->file.peer_fd);
     }
-    lock_release(&queue->lock);
     emul_cookies_free(&queue->cookies);
     g_slist_free_full(queue->pool.blocks, g_free);
-    lock_destroy(&queue->lock);
     g_free(queue);
 }

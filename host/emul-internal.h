@@ -75,8 +75,8 @@ typedef struct EmulObject {
 /* Makes calls fail; emul-inject.c. */
 typedef struct EmulControls {
     Lock lock;
-    EmulFailure failure;        /* [lock] */
-    uint64_t counted;           /* [lock] */
+    EmulFailure failure GUARDED_BY(&lock);
+    uint64_t counted GUARDED_BY(&lock);
     atomic_bool failing;        /* [atomic] whether to look at the failure */
     atomic_uint first_sequence; /* [atomic] */
     atomic_size_t read_limit;   /* [atomic] 0: none */
@@ -95,12 +95,12 @@ typedef struct EmulFaultHost {
 typedef struct EmulHost {
     HostIommu base;
     Lock lock;
-    GPtrArray *objects;         /* [lock] by ID */
-    GPtrArray *devices;         /* [lock] open device fds, with holes */
-    EmulQueue *free_queues;     /* [lock] */
-    uint32_t queue_count;       /* [lock] queues ever made */
-    EmulStats stats;            /* [lock] objects, invalidations, busy */
-    EmulMapped mapped;          /* [lock] */
+    GPtrArray *objects GUARDED_BY(&lock);   /* by ID */
+    GPtrArray *devices GUARDED_BY(&lock);   /* open device fds, with holes */
+    EmulQueue *free_queues GUARDED_BY(&lock);
+    uint32_t queue_count GUARDED_BY(&lock); /* queues ever made */
+    EmulStats stats GUARDED_BY(&lock);  /* objects, invalidations, busy */
+    EmulMapped mapped GUARDED_BY(&lock);
     EmulControls controls;
     EmulSlots queues;           /* queue index to EmulQueue */
     EmulSlots fds;              /* fd to EMUL_FD() */
@@ -254,7 +254,7 @@ int emul_ioas_alloc(EmulHost *host, void *arg);
 int emul_hwpt_alloc(EmulHost *host, void *arg);
 
 /* Frees whatever is left, regardless of users. */
-void emul_objects_free(EmulHost *host);
+void emul_objects_free(EmulHost *host) REQUIRES(&host->lock);
 
 /* ---- emul-ioas.c: what an IOAS maps ---- */
 
@@ -463,7 +463,7 @@ void emul_fault_note_end(GArray *ended, const EmulAttachment *attachment);
 /* With no lock held, and before the call returns to the user. */
 void emul_faults_end(const GArray *ended);
 
-void emul_faults_free(EmulHost *host);
+void emul_faults_free(EmulHost *host) REQUIRES(&host->lock);
 
 /* ---- emul-inject.c: controls ---- */
 

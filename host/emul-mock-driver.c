@@ -74,7 +74,8 @@ static int nested_init(EmulNested *nested, uint32_t flags,
     return ret;
 }
 
-static bool mmap_is_taken(const EmulHost *host, uint64_t offset)
+static bool mmap_is_taken_locked(const EmulHost *host, uint64_t offset)
+    REQUIRES(&host->lock)
 {
     for (guint i = 0; i < host->objects->len; i++) {
         const EmulObject *obj = g_ptr_array_index(host->objects, i);
@@ -90,6 +91,7 @@ static bool mmap_is_taken(const EmulHost *host, uint64_t offset)
 /* With data the vIOMMU has two pages to map, at the lowest free offset. */
 static int viommu_init(EmulHost *host, EmulViommu *viommu,
                        const EmulUserData *data)
+    REQUIRES(&host->lock)
 {
     struct iommu_viommu_selftest config;
     int ret;
@@ -104,7 +106,7 @@ static int viommu_init(EmulHost *host, EmulViommu *viommu,
         return ret;
     }
     viommu->mmap_offset = MMAP_FIRST;
-    while (mmap_is_taken(host, viommu->mmap_offset)) {
+    while (mmap_is_taken_locked(host, viommu->mmap_offset)) {
         viommu->mmap_offset += MMAP_SIZE;
     }
     config.out_data = config.in_data;

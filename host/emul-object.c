@@ -385,8 +385,8 @@ int emul_hwpt_alloc(EmulHost *host, void *arg)
 }
 
 /* No user counts any more: whatever else refers to @obj is freed as well. */
-static void object_free(EmulHost *host, EmulObject *obj)
-    NO_THREAD_SAFETY_ANALYSIS
+static void object_free_locked(EmulHost *host, EmulObject *obj)
+    REQUIRES(&host->lock)
 {
     switch (obj->type) {
     case EMUL_DEVICE:
@@ -411,7 +411,7 @@ void emul_objects_free(EmulHost *host)
         EmulObject *obj = g_ptr_array_index(host->objects, i);
 
         if (obj && obj != &tombstone) {
-            object_free(host, obj);
+            object_free_locked(host, obj);
         }
     }
     g_ptr_array_unref(host->objects);

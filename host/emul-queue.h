@@ -38,14 +38,14 @@ typedef struct EmulQueueCounts {
  */
 typedef struct EmulQueue {
     Lock lock;
-    EmulRing ring;              /* [lock] */
-    EmulQueueCounts counts;     /* [lock]; two of them survive reuse */
-    int fd;                     /* [lock] read end; -1 once closed */
-    int write_fd;               /* [lock] the other end of the pipe */
-    uint32_t next_sequence;     /* [lock] */
-    bool lost_tail;             /* [lock] the last event generated was lost */
-    unsigned reading;           /* [lock] reads between two chunks */
-    uint64_t generation;        /* [lock] counts the lives of this queue */
+    EmulRing ring GUARDED_BY(&lock);
+    EmulQueueCounts counts GUARDED_BY(&lock);   /* two of them survive reuse */
+    int fd GUARDED_BY(&lock);   /* read end; -1 once closed */
+    int write_fd GUARDED_BY(&lock); /* the other end of the pipe */
+    uint32_t next_sequence GUARDED_BY(&lock);
+    bool lost_tail GUARDED_BY(&lock);   /* the last event generated was lost */
+    unsigned reading GUARDED_BY(&lock); /* reads between two chunks */
+    uint64_t generation GUARDED_BY(&lock);  /* counts the lives of this queue */
     uint32_t index;             /* [const] in the pool, from 1 */
     struct EmulQueue *next_free;    /* [EmulHost::lock] */
 } EmulQueue;
@@ -189,14 +189,16 @@ enum {
 /* Type-stable, as an EmulQueue. */
 typedef struct EmulFaultQueue {
     Lock lock;
-    EmulFaultFile file;         /* [lock] */
-    EmulGroupList ready;        /* [lock] complete, oldest first, not read */
-    EmulGroup *incomplete[EMUL_FAULT_BUCKETS];  /* [lock] by device and grpid */
-    EmulCookies cookies;        /* [lock] read, not answered */
-    EmulGroupPool pool;         /* [lock] */
-    EmulFaultCounts counts;     /* [lock] survive reuse */
-    bool alive;                 /* [lock] */
-    uint64_t generation;        /* [lock] counts the lives of this queue */
+    EmulFaultFile file GUARDED_BY(&lock);
+    /* Complete, oldest first, not read */
+    EmulGroupList ready GUARDED_BY(&lock);
+    /* By device and grpid */
+    EmulGroup *incomplete[EMUL_FAULT_BUCKETS] GUARDED_BY(&lock);
+    EmulCookies cookies GUARDED_BY(&lock);  /* read, not answered */
+    EmulGroupPool pool GUARDED_BY(&lock);
+    EmulFaultCounts counts GUARDED_BY(&lock);   /* survive reuse */
+    bool alive GUARDED_BY(&lock);
+    uint64_t generation GUARDED_BY(&lock);  /* counts the lives of this queue */
     uint32_t index;             /* [const] in the host's pool, from 1 */
     const EmulAnswerHandler *handler;       /* [const] the host's */
     struct EmulFaultQueue *next_free;       /* [EmulHost::lock] */

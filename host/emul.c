@@ -296,6 +296,7 @@ static void emul_free(HostIommu *base)
 {
     EmulHost *host = emul_host(base);
 
+    lock_destroy(&host->lock);
     emul_faults_free(host);
     emul_objects_free(host);
     for (uint32_t i = 1; i <= host->queue_count; i++) {
@@ -306,7 +307,6 @@ static void emul_free(HostIommu *base)
     emul_slots_free(&host->fds);
     emul_slots_free(&host->routes);
     lock_destroy(&host->controls.lock);
-    lock_destroy(&host->lock);
     if (base->fd >= 0) {
         close(base->fd);
     }

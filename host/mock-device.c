@@ -169,13 +169,24 @@ static void parking_leave(MockHost *host)
 
 /* ---- Bind ---- */
 
+/* 0: not bound. */
+static uint32_t bound_id(MockDevice *device)
+{
+    uint32_t id;
+
+    lock_acquire(&device->lock);
+    id = device->dev_id;
+    lock_release(&device->lock);
+    return id;
+}
+
 static int bind(MockHost *host, MockDevice *device,
                 struct vfio_device_bind_iommufd *cmd)
 {
     uint32_t stdev_id = 0, dev_id = 0, parking_id = 0;
     int ret;
 
-    if (cmd->flags || device->dev_id != 0) {
+    if (cmd->flags || bound_id(device) != 0) {
         return -EINVAL;
     }
     if (cmd->iommufd != host->base.fd) {
@@ -416,7 +427,7 @@ int mock_device_ioctl(MockHost *host, MockDevice *device,
     if (request == VFIO_DEVICE_BIND_IOMMUFD) {
         return bind(host, device, arg);
     }
-    if (device->dev_id == 0) {
+    if (bound_id(device) == 0) {
         return -EINVAL;
     }
     return request == VFIO_DEVICE_ATTACH_IOMMUFD_PT
@@ -467,11 +478,12 @@ static void unbind_locked(MockHost *host, MockDevice *device, MockEnded *ended)
 
 void mock_device_close(MockHost *host, MockDevice *device)
 {
+    uint32_t dev_id = bound_id(device);
     MockEnded ended;
 
-    if (device->dev_id != 0) {
+    if (dev_id != 0) {
         ended.count = 0;
-        emul_slots_take(&host->devices, device->dev_id);
+        emul_slots_take(&host->devices, dev_id);
         lock_acquire(&device->lock);
         unbind_locked(host, device, &ended);
         lock_release(&device->lock);

@@ -70,10 +70,10 @@ typedef struct MockEventCounts {
 struct MockEvents {
     MockFile file;
     Lock lock;
-    MockRing ring;              /* [lock] */
-    MockEventCounts counts;     /* [lock]; two of them survive reuse */
-    uint64_t next_number;       /* [lock] */
-    int fd;                     /* [lock] of the vEVENTQ; -1 without */
+    MockRing ring GUARDED_BY(&lock);
+    MockEventCounts counts GUARDED_BY(&lock);   /* two of them survive reuse */
+    uint64_t next_number GUARDED_BY(&lock);
+    int fd GUARDED_BY(&lock);   /* of the vEVENTQ; -1 without */
 };
 
 /* ---- Page requests ---- */
@@ -121,11 +121,11 @@ struct MockDevice {
     MockFile file;
     Lock lock;
     HardwareIommu iommu;        /* [const] while open */
-    uint32_t stdev_id;          /* [lock] 0: not bound */
-    uint32_t dev_id;            /* [lock] */
-    uint32_t parking_id;        /* [lock] the HWPT if it is detached */
-    MockAttachment rid;         /* [lock]; hwpt_id 0: parked */
-    GHashTable *pasids;         /* [lock] by PASID: MockAttachment */
+    uint32_t stdev_id GUARDED_BY(&lock);    /* 0: not bound */
+    uint32_t dev_id GUARDED_BY(&lock);
+    uint32_t parking_id GUARDED_BY(&lock);  /* the HWPT if it is detached */
+    MockAttachment rid GUARDED_BY(&lock);   /* hwpt_id 0: parked */
+    GHashTable *pasids GUARDED_BY(&lock);   /* by PASID: MockAttachment */
     MockGroup groups[MOCK_GROUPS];
 };
 
@@ -136,9 +136,9 @@ struct MockDevice {
  */
 typedef struct MockParking {
     Lock lock;                  /* as a device's */
-    uint32_t ioas_id;           /* [lock] */
-    uint32_t hwpt_id;           /* [lock] */
-    unsigned devices;           /* [lock] */
+    uint32_t ioas_id GUARDED_BY(&lock);
+    uint32_t hwpt_id GUARDED_BY(&lock);
+    unsigned devices GUARDED_BY(&lock);
 } MockParking;
 
 /* ---- The host ---- */
@@ -184,10 +184,10 @@ typedef struct MockHost {
     HostIommu base;
     HostIommu *inner;           /* [const] owned */
     Lock lock;
-    GPtrArray *files;           /* [lock] every MockFile, owned */
-    MockFile *free[3];          /* [lock] by kind */
-    GHashTable *objects;        /* [lock] by ID: MockObject */
-    GHashTable *ids;            /* [lock] of objects that are ours */
+    GPtrArray *files GUARDED_BY(&lock); /* every MockFile, owned */
+    MockFile *free[3] GUARDED_BY(&lock);    /* by kind */
+    GHashTable *objects GUARDED_BY(&lock);  /* by ID: MockObject */
+    GHashTable *ids GUARDED_BY(&lock);  /* of objects that are ours */
     MockParking parking;
     EmulSlots fds;              /* fd to MockFile */
     EmulSlots devices;          /* device ID to MockDevice */

@@ -156,12 +156,12 @@ static void file_free(gpointer opaque)
 
     switch (file->kind) {
     case MOCK_FILE_DEVICE:
-        g_hash_table_unref(((MockDevice *)file)->pasids);
         lock_destroy(&((MockDevice *)file)->lock);
+        g_hash_table_unref(((MockDevice *)file)->pasids);
         break;
     case MOCK_FILE_EVENTS:
-        g_free(((MockEvents *)file)->ring.events);
         lock_destroy(&((MockEvents *)file)->lock);
+        g_free(((MockEvents *)file)->ring.events);
         break;
     case MOCK_FILE_FAULTS:
         emul_slots_free(&((MockFaults *)file)->cookies);
@@ -172,13 +172,13 @@ static void file_free(gpointer opaque)
 
 static void host_free(MockHost *host)
 {
+    lock_destroy(&host->lock);
     g_ptr_array_unref(host->files);
     g_hash_table_unref(host->objects);
     g_hash_table_unref(host->ids);
     emul_slots_free(&host->fds);
     emul_slots_free(&host->devices);
     lock_destroy(&host->parking.lock);
-    lock_destroy(&host->lock);
     g_free(host);
 }
 

@@ -45,14 +45,14 @@ struct Recorder {
     pthread_t writer;
     uint8_t *ring;              /* [const] pointer; bytes see above */
     size_t size;                /* [const] a power of two */
-    uint64_t head;              /* [lock] bytes appended */
-    uint64_t tail;              /* [lock] bytes written */
+    uint64_t head GUARDED_BY(&lock);    /* bytes appended */
+    uint64_t tail GUARDED_BY(&lock);    /* bytes written */
     uint64_t start_ns;          /* [const] time 0 */
-    uint32_t serial;            /* [lock] of the next record */
-    uint32_t numbers[RECORD_END];   /* [lock] by enum RecordType */
-    bool stopped;               /* [lock] nothing is appended any more */
-    bool closing;               /* [lock] */
-    RecorderMissed missed;      /* [lock] */
+    uint32_t serial GUARDED_BY(&lock);  /* of the next record */
+    uint32_t numbers[RECORD_END] GUARDED_BY(&lock); /* by enum RecordType */
+    bool stopped GUARDED_BY(&lock); /* nothing is appended any more */
+    bool closing GUARDED_BY(&lock);
+    RecorderMissed missed GUARDED_BY(&lock);
     int err;                    /* [writer] errno of a write, 0 for none */
     uint64_t written;           /* [writer] bytes */
 };
@@ -310,13 +310,12 @@ static bool wait_filled(Recorder *recorder, uint64_t *pos, uint64_t *end,
 /* Nobody appends any more, and the ring is empty. */
 static void write_end(Recorder *recorder)
 {
-    RecordGap gap = {
-        .reads = GUINT64_TO_LE(recorder->missed.gap.reads),
-        .bytes = GUINT64_TO_LE(recorder->missed.gap.bytes),
-    };
+    RecordGap gap;
     uint64_t pos, end;
 
     lock_acquire(&recorder->lock);
+    gap.reads = GUINT64_TO_LE(recorder->missed.gap.reads);
+    gap.bytes = GUINT64_TO_LE(recorder->missed.gap.bytes);
     pos = recorder->head;
     if (gap.reads > 0) {
         append_locked(recorder, RECORD_GAP, 0, &gap, sizeof(gap), NULL, 0);

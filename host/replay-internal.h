@@ -29,10 +29,10 @@ typedef struct ReplayHost {
     EmulSlots queues_by_fd;     /* ReplayQueue pointers */
     EmulSlots emul_fds;         /* by a queue's fd, plus one */
     Lock lock;                  /* a leaf */
-    GPtrArray *queues;          /* [lock] ReplayQueue; they stay */
-    ReplayBooks books;          /* [lock] */
-    bool *device_taken;         /* [lock] by number: it was opened */
-    bool *queue_taken;          /* [lock] by number: it has its ReplayQueue */
+    GPtrArray *queues GUARDED_BY(&lock);    /* ReplayQueue; they stay */
+    ReplayBooks books GUARDED_BY(&lock);
+    bool *device_taken GUARDED_BY(&lock);   /* by number: it was opened */
+    bool *queue_taken GUARDED_BY(&lock); /* by number: it has its ReplayQueue */
 } ReplayHost;
 
 extern const HostIommuOps replay_ops;

@@ -35,12 +35,13 @@ struct ReplayQueue {
     Lock lock;
     RecordQueueKind kind;       /* [const] */
     const ReplayClock *clock;   /* [const] */
-    int fd;                     /* [lock] */
-    uint64_t armed_ns;          /* [lock] what the timer is set to; 0: off */
-    const RecordingQueue *source;   /* [lock] NULL: nothing to deliver */
-    ReplayGroups groups;        /* [lock] */
-    ReplayCursor cursor;        /* [lock] */
-    ReplayStats *stats;         /* [lock] by number; last: of no device */
+    int fd GUARDED_BY(&lock);
+    uint64_t armed_ns GUARDED_BY(&lock); /* what the timer is set to; 0: off */
+    /* NULL: nothing to deliver */
+    const RecordingQueue *source GUARDED_BY(&lock);
+    ReplayGroups groups GUARDED_BY(&lock);
+    ReplayCursor cursor GUARDED_BY(&lock);
+    ReplayStats *stats GUARDED_BY(&lock);   /* by number; last: of no device */
 };
 
 static uint64_t now_ns(void)
@@ -546,8 +547,8 @@ ReplayQueue *replay_queue_new(RecordQueueKind kind, const ReplayClock *clock)
 void replay_queue_free(ReplayQueue *queue)
 {
     replay_queue_close(queue);
+    lock_destroy(&queue->lock);
     replay_groups_clear(&queue->groups);
     g_free(queue->stats);
-    lock_destroy(&queue->lock);
     g_free(queue);
 }

@@ -418,6 +418,7 @@ static void replay_free(HostIommu *base)
 {
     ReplayHost *self = replay_host(base);
 
+    lock_destroy(&self->lock);
     for (unsigned i = 0; i < self->queues->len; i++) {
         replay_queue_free(self->queues->pdata[i]);
     }
@@ -429,7 +430,6 @@ static void replay_free(HostIommu *base)
     g_hash_table_unref(self->books.dev_ids);
     g_hash_table_unref(self->books.viommus);
     g_hash_table_unref(self->books.faults);
-    lock_destroy(&self->lock);
     g_free(self->device_taken);
     g_free(self->queue_taken);
     g_free((void *)self->clock.live);

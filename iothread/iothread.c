@@ -27,7 +27,7 @@ struct IOThread {
     Lock lock;                      /* a leaf */
     pthread_cond_t started;         /* tid was set */
     pid_t tid;                      /* [lock], [const] once started */
-    IOThreadProperties properties;  /* [lock] */
+    IOThreadProperties properties GUARDED_BY(&lock);
 };
 
 static bool property_check(const char *name, int64_t value, GError **error)

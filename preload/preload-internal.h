@@ -21,6 +21,8 @@ enum {
     PRELOAD_FDS = 1 << 20,      /* numbers that the table has room for */
 };
 
+extern Lock files_lock;
+
 /**
  * struct PreloadHost - what one open() of /dev/iommu made
  * @number: counts the opens, from 1: what a control socket names it by
@@ -33,10 +35,10 @@ enum {
 typedef struct PreloadHost {
     HostIommu *iommu;           /* [const] */
     unsigned number;            /* [const] */
-    unsigned refs;              /* [files_lock] */
+    unsigned refs GUARDED_BY(files_lock);
     atomic_ullong success;      /* [atomic] */
     atomic_ullong invalid;      /* [atomic] */
-    struct PreloadHost *next;   /* [files_lock] opened after this one */
+    struct PreloadHost *next GUARDED_BY(files_lock); /* opened after this one */
 } PreloadHost;
 
 typedef enum PreloadKind {
@@ -50,7 +52,7 @@ typedef enum PreloadKind {
 typedef struct PreloadDevice {
     char *name;                 /* [const] below /dev/vfio/devices */
     EmulIommu iommu;            /* [const] */
-    bool bound;                 /* [files_lock] */
+    bool bound GUARDED_BY(files_lock);
 } PreloadDevice;
 
 /**
@@ -67,11 +69,9 @@ typedef struct PreloadFile {
     atomic_int fd;              /* [atomic] what the emulated host calls it */
     atomic_uint moves;          /* [atomic] counts the changes of @fd */
     atomic_int status;          /* [atomic] F_SETFL's flags, of a queue */
-    GArray *numbers;            /* [files_lock] int: all that lead here */
-    struct PreloadFile *next_free;  /* [files_lock] */
+    GArray *numbers GUARDED_BY(files_lock); /* int: all that lead here */
+    struct PreloadFile *next_free GUARDED_BY(files_lock);
 } PreloadFile;
-
-extern Lock files_lock;
 
 /* ---- preload-file.c: numbers and files ---- */
 
@@ -138,8 +138,8 @@ bool preload_bind(PreloadFile *file, PreloadHost *host, int from);
 /* The open numbers of ours in a range, in turn; -1 behind the last one. */
 int preload_find_number(unsigned first, unsigned last);
 
-/* Under the lock: what the emulated host calls @host itself, or -1. */
-int preload_host_fd(PreloadHost *host);
+/* What the emulated host calls @host itself, or -1. */
+int preload_host_fd(PreloadHost *host) REQUIRES(files_lock);
 
 /* ---- preload-host.c: /dev/iommu and VFIO devices ---- */
 

@@ -65,12 +65,12 @@ struct GuestAddressSpace {
     GuestAddressSpaceConfig config;     /* [const] */
     uint64_t root;              /* [const] guest physical */
     Lock lock;
-    GuestPage *pages;           /* [lock] */
-    uint8_t *contents;          /* [lock] of pages that are out; or NULL */
-    uint32_t *in;               /* [lock] indices of those that are in */
-    size_t in_count;            /* [lock] */
-    uint32_t takes;             /* [lock] */
-    GuestAddressSpaceCounts counts;     /* [lock] */
+    GuestPage *pages GUARDED_BY(&lock);
+    uint8_t *contents GUARDED_BY(&lock);    /* of pages that are out; or NULL */
+    uint32_t *in GUARDED_BY(&lock); /* indices of those that are in */
+    size_t in_count GUARDED_BY(&lock);
+    uint32_t takes GUARDED_BY(&lock);
+    GuestAddressSpaceCounts counts GUARDED_BY(&lock);
 };
 
 /* Pages of one take, in the order in which they were chosen. */
@@ -92,6 +92,7 @@ static uint8_t *frame_ptr(GuestAddressSpace *space, const GuestPage *page)
 }
 
 static uint8_t *contents_ptr(GuestAddressSpace *space, size_t index)
+    REQUIRES(&space->lock)
 {
     return space->contents + (index << PAGE_SHIFT);
 }
@@ -414,6 +415,7 @@ static uint64_t next_table(GuestAddressSpace *space, uint64_t table,
 
 /* The tables down to the page's PTE, so that mapping it takes no memory. */
 static bool make_tables(GuestAddressSpace *space, size_t index, GError **error)
+    REQUIRES(&space->lock)
 {
     uint64_t addr = page_addr(space, index);
     uint64_t table = space->root;
@@ -434,6 +436,7 @@ static bool make_tables(GuestAddressSpace *space, size_t index, GError **error)
 
 /* Much of it in a large machine, so there may be none: say so. */
 static bool make_contents(GuestAddressSpace *space, GError **error)
+    REQUIRES(&space->lock)
 {
     size_t pages = space->config.pages;
 

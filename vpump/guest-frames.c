@@ -16,9 +16,9 @@ struct GuestFrames {
     GuestRam *ram;              /* [const] */
     bool watched;               /* [const] */
     Lock lock;
-    uint64_t *free;             /* [lock] a stack, with room for all */
-    size_t count;               /* [lock] of free ones */
-    uint64_t damaged;           /* [lock] */
+    uint64_t *free GUARDED_BY(&lock);   /* a stack, with room for all */
+    size_t count GUARDED_BY(&lock); /* of free ones */
+    uint64_t damaged GUARDED_BY(&lock);
     uint8_t pattern[GUEST_FRAME_BYTES];     /* [const] what is in a free one */
 };
 
@@ -100,11 +100,11 @@ GuestFrames *guest_frames_new(GuestRam *ram, size_t count, bool watched,
         return NULL;
     }
     frames = g_new0(GuestFrames, 1);
+    lock_init(&frames->lock, LOCK_RANK_LEAF);
     frames->ram = ram;
     frames->watched = watched;
     frames->free = g_new(uint64_t, count);
     frames->count = count;
-    lock_init(&frames->lock, LOCK_RANK_LEAF);
     memset(frames->pattern, PATTERN, sizeof(frames->pattern));
     for (size_t i = 0; i < count; i++) {
         frames->free[i] = gpa + i * GUEST_FRAME_BYTES;

@@ -104,8 +104,8 @@ typedef struct GuestVtdDescriptor {
  *        across MMIO
  * @gpa, @entries: the queue
  * @status_gpa, @status: words that wait descriptors write, one for each slot
- * @tail: slot that is written next. [lock]
- * @dead: a submission was not done in time: nothing more is tried. [lock]
+ * @tail: slot that is written next
+ * @dead: a submission was not done in time: nothing more is tried
  * @errors: GuestVtdCounts::queue_errors. [lock] to add
  */
 typedef struct GuestVtdQi {
@@ -114,8 +114,8 @@ typedef struct GuestVtdQi {
     uint8_t *entries;
     uint64_t status_gpa;
     uint32_t *status;
-    uint32_t tail;
-    bool dead;
+    uint32_t tail GUARDED_BY(&lock);
+    bool dead GUARDED_BY(&lock);
     Counter errors;
 } GuestVtdQi;
 

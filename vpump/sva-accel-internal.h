@@ -73,9 +73,9 @@ struct SvaAccel {
     int irq_fd;                 /* [const] */
     pthread_t thread;
     Lock dev_lock;
-    uint64_t descriptors;       /* [dev_lock] registers */
-    uint64_t completions;       /* [dev_lock] */
-    SvaOperationList ready;     /* [dev_lock] */
+    uint64_t descriptors GUARDED_BY(&dev_lock); /* registers */
+    uint64_t completions GUARDED_BY(&dev_lock);
+    SvaOperationList ready GUARDED_BY(&dev_lock);
     SvaOperationList starved;   /* [thread] */
     SvaOperation *operations;   /* config.depth of them */
     uint64_t ring_count;        /* [thread] slots put in the ring so far */

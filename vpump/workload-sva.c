@@ -77,9 +77,9 @@ struct WorkloadSva {
     int wake_fd;                /* [const] to stop and to rest */
     Lock lock;                  /* for stop, stopped and quit */
     pthread_cond_t stopped_cond;
-    bool stop;                  /* [lock] start no operation any more */
-    bool stopped;               /* [lock] none is started any more */
-    bool quit;                  /* [lock] the thread ends */
+    bool stop GUARDED_BY(&lock);    /* start no operation any more */
+    bool stopped GUARDED_BY(&lock); /* none is started any more */
+    bool quit GUARDED_BY(&lock);    /* the thread ends */
     pthread_t thread;
     bool running;               /* whether to join it */
     Counters counters;

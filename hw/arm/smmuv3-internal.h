@@ -170,8 +170,7 @@ typedef enum Smmuv3PriqState {
 
 /**
  * struct Smmuv3Priq - the page requests' side of the PRI queue
- * @wanted: the fewest entries that are waited for; 0: nobody waits.
- *          [ring_lock]
+ * @wanted: the fewest entries that are waited for; 0: nobody waits
  * @state: when room was asked for, for the groups that this let come.
  *         [iothread]
  */
@@ -203,7 +202,7 @@ typedef struct StreamTable {
 } StreamTable;
 
 /**
- * struct Smmuv3Host - HWPTs that all devices share. [config_lock]
+ * struct Smmuv3Host - HWPTs that all devices share
  * @abort_id, @bypass_id: nested HWPTs of STEs that say so
  * @force_stalld: the host can stall and the guest was told that it cannot
  */
@@ -216,14 +215,17 @@ typedef struct Smmuv3Host {
 typedef struct Smmuv3 {
     Viommu parent;              /* first */
     Smmuv3Properties props;     /* [const] */
-    uint32_t reg[SMMUV3_REG_WORDS]; /* [ring_lock] ID registers [const] */
+    /* ID registers [const] */
+    uint32_t reg[SMMUV3_REG_WORDS] GUARDED_BY_PARENTS(ring_lock);
     Smmuv3Eventq eventq;
-    Smmuv3Priq priq;
+    Smmuv3Priq priq GUARDED_BY_PARENTS(ring_lock);
     _Atomic uint64_t table;     /* [config_lock] to store, see StreamTable */
-    Smmuv3Host host;
-    bool sva_stale;             /* emulated devices may hold translations that
-                                 * a command since the last CMD_SYNC changed.
-                                 * [config_lock] */
+    Smmuv3Host host GUARDED_BY_PARENTS(config_lock);
+    /*
+     * Emulated devices may hold translations that a command since the last
+     * CMD_SYNC changed.
+     */
+    bool sva_stale GUARDED_BY_PARENTS(config_lock);
 } Smmuv3;
 
 static inline Smmuv3 *smmuv3_from(Viommu *viommu)
@@ -233,7 +235,15 @@ static inline Smmuv3 *smmuv3_from(Viommu *viommu)
 
 /* smmuv3-regs.c */
 
+/* An ID register: a reset leaves it what it was. */
+static inline uint32_t smmuv3_id_reg(const Smmuv3 *s, unsigned r)
+    NO_THREAD_SAFETY_ANALYSIS
+{
+    return s->reg[r];
+}
+
 static inline uint64_t smmuv3_reg64(const Smmuv3 *s, unsigned r)
+    REQUIRES(&s->parent.ring_lock)
 {
     return s->reg[r] | (uint64_t)s->reg[r + 1] << 32;
 }

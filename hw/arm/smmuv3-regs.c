@@ -291,7 +291,7 @@ void smmuv3_mmio_write(Viommu *viommu, uint64_t offset, unsigned size,
     }
 }
 
-static void id_registers_reset(Smmuv3 *s)
+static void id_registers_reset(Smmuv3 *s) REQUIRES(&s->parent.ring_lock)
 {
     const Smmuv3Properties *props = &s->props;
 

@@ -345,7 +345,7 @@ void smmuv3_reattach(Smmuv3 *s, uint32_t first_sid, uint32_t last_sid)
 
 #define HOST_FIELD(idr, name, field, remedy)                 \
     { #name "." #field, FIELD_GET((idr), name, field),       \
-      FIELD_GET(s->reg[R_##name], name, field), (remedy) }
+      FIELD_GET(smmuv3_id_reg(s, R_##name), name, field), (remedy) }
 
 /*
  * What a stage 1 that the host's SMMU runs depends on. It does not see the

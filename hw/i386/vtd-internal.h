@@ -237,8 +237,7 @@ FIELD(PASID2, FSPTPTR, 12, 52)
 
 /**
  * struct VtdPrq - the home thread's side of the page request queue
- * @wanted: the pump waits for room for so many entries; 0: it does not wait.
- *          [ring_lock]
+ * @wanted: the pump waits for room for so many entries; 0: it does not wait
  */
 typedef struct VtdPrq {
     uint32_t wanted;
@@ -285,8 +284,7 @@ typedef struct VtdChange {
                   .pasid = VTD_ALL_PASIDS })
 
 /**
- * struct VtdPending - what descriptors asked for and is not done yet.
- * [config_lock]
+ * struct VtdPending - what descriptors asked for and is not done yet
  * @flush, @flush_count: for the host, not yet sent
  * @change, @has_change: not yet looked at, by the run of descriptors that is
  *                       under way; noted after all of @flush
@@ -308,22 +306,22 @@ typedef struct VtdPending {
 
 /**
  * struct Vtd - the model
- * @reg: registers at their offsets. [ring_lock] ID registers [const]
- * @frcd_index: where the next fault is recorded. [ring_lock]
+ * @reg: registers at their offsets. ID registers [const]
+ * @frcd_index: where the next fault is recorded
  * @root: what translation goes by: RTADDR as SRTP latched it (RTA and TTM),
  *        bit 0: TES. Stored under config_lock and ring_lock; loaded by any
  *        thread, acquire. [atomic]
  * @prq: page requests
- * @pending: invalidations. [config_lock]
+ * @pending: invalidations
  */
 typedef struct Vtd {
     Viommu parent;              /* first */
     VtdProperties props;        /* [const] */
-    uint32_t reg[VTD_REG_WORDS];
-    unsigned frcd_index;
+    uint32_t reg[VTD_REG_WORDS] GUARDED_BY_PARENTS(ring_lock);
+    unsigned frcd_index GUARDED_BY_PARENTS(ring_lock);
     _Atomic uint64_t root;
-    VtdPrq prq;
-    VtdPending pending;
+    VtdPrq prq GUARDED_BY_PARENTS(ring_lock);
+    VtdPending pending GUARDED_BY_PARENTS(config_lock);
 } Vtd;
 
 FIELD(ROOT, TES, 0, 1)
@@ -367,12 +365,21 @@ static inline Vtd *vtd_from(Viommu *viommu)
 
 /* vtd-regs.c */
 
+/* An ID register: constant once the unit is made. */
+static inline uint64_t vtd_id_reg64(const Vtd *v, unsigned r)
+    NO_THREAD_SAFETY_ANALYSIS
+{
+    return v->reg[r] | (uint64_t)v->reg[r + 1] << 32;
+}
+
 static inline uint64_t vtd_reg64(const Vtd *v, unsigned r)
+    REQUIRES(&v->parent.ring_lock)
 {
     return v->reg[r] | (uint64_t)v->reg[r + 1] << 32;
 }
 
 static inline void vtd_set_reg64(Vtd *v, unsigned r, uint64_t value)
+    REQUIRES(&v->parent.ring_lock)
 {
     v->reg[r] = value;
     v->reg[r + 1] = value >> 32;

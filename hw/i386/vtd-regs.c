@@ -278,6 +278,7 @@ static uint64_t extended_capabilities(const VtdProperties *props)
 
 void vtd_regs_init(Vtd *v)
 {
+    lock_assume_alone(&v->parent.ring_lock);
     v->reg[R_VER] = VTD_VERSION;
     vtd_set_reg64(v, R_CAP, capabilities(&v->props));
     vtd_set_reg64(v, R_ECAP, extended_capabilities(&v->props));

@@ -69,7 +69,7 @@ static VtdReason check_mode(const Vtd *v, uint64_t root, uint32_t pasid,
         return pasid != PAGE_REQUEST_NO_PASID ? VTD_FR_PASID_LEGACY
                                               : VTD_FR_RTADDR;
     case TTM_ABORT:
-        return FIELD_GET(vtd_reg64(v, R_ECAP), ECAP, ADMS) ? VTD_FR_ABORT_DMA
+        return FIELD_GET(vtd_id_reg64(v, R_ECAP), ECAP, ADMS) ? VTD_FR_ABORT_DMA
                                                            : VTD_FR_RTADDR;
     default:
         return VTD_FR_RTADDR;
@@ -102,7 +102,7 @@ static VtdReason root_walk(const Vtd *v, uint64_t root, uint16_t rid,
 /* Bits of features that ECAP does not show are reserved. */
 static uint64_t context0_rsvd(const Vtd *v)
 {
-    uint64_t ecap = vtd_reg64(v, R_ECAP);
+    uint64_t ecap = vtd_id_reg64(v, R_ECAP);
 
     return CONTEXT0_RSVD |
            (FIELD_GET(ecap, ECAP, DT) ? 0 : FIELD_MASK(CONTEXT0, DTE)) |
@@ -125,7 +125,7 @@ static uint32_t context_pasids(const VtdWalk *walk)
 
 static uint32_t context_rid_pasid(const Vtd *v, const VtdWalk *walk)
 {
-    return FIELD_GET(vtd_reg64(v, R_ECAP), ECAP, RPS)
+    return FIELD_GET(vtd_id_reg64(v, R_ECAP), ECAP, RPS)
                ? FIELD_GET(walk->context[1], CONTEXT1, RID_PASID)
                : 0;
 }
@@ -213,7 +213,7 @@ static VtdReason dir_walk(const Vtd *v, VtdWalk *walk, uint64_t *table_gpa)
 
 static uint64_t pasid0_rsvd(const Vtd *v)
 {
-    uint64_t ecap = vtd_reg64(v, R_ECAP);
+    uint64_t ecap = vtd_id_reg64(v, R_ECAP);
 
     return PASID0_RSVD |
            (FIELD_GET(ecap, ECAP, SSADS) ? 0 : FIELD_MASK(PASID0, SSADE));
@@ -221,7 +221,7 @@ static uint64_t pasid0_rsvd(const Vtd *v)
 
 static uint64_t pasid2_rsvd(const Vtd *v)
 {
-    uint64_t ecap = vtd_reg64(v, R_ECAP);
+    uint64_t ecap = vtd_id_reg64(v, R_ECAP);
 
     return PASID2_RSVD |
            (FIELD_GET(ecap, ECAP, SRS) ? 0 : FIELD_MASK(PASID2, SRE) |
@@ -239,14 +239,14 @@ static bool entry_has_reserved(const Vtd *v, const uint64_t *entry)
 /* 5Bh: this model has no second stage, and a first one of four levels. */
 static bool entry_is_supported(const Vtd *v, const uint64_t *entry)
 {
-    uint64_t sagaw = FIELD_GET(vtd_reg64(v, R_CAP), CAP, SAGAW);
+    uint64_t sagaw = FIELD_GET(vtd_id_reg64(v, R_CAP), CAP, SAGAW);
 
     switch (FIELD_GET(entry[0], PASID0, PGTT)) {
     case PGTT_FIRST:
         return FIELD_GET(entry[2], PASID2, FSPM) == 0 &&
                !(entry[2] & ADDRESS_RSVD);
     case PGTT_PASS_THROUGH:
-        return FIELD_GET(vtd_reg64(v, R_ECAP), ECAP, PT) &&
+        return FIELD_GET(vtd_id_reg64(v, R_ECAP), ECAP, PT) &&
                (sagaw >> FIELD_GET(entry[0], PASID0, AW) & 1);
     default:
         return false;

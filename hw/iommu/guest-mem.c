@@ -35,7 +35,7 @@ typedef struct MemTable {
 struct GuestMem {
     Lock lock;                  /* serialises writers */
     _Atomic(MemTable *) table;  /* [lock] to store, [RCU] to load */
-    GuestMemListener *listeners;    /* [lock] */
+    GuestMemListener *listeners GUARDED_BY(&lock);
 };
 
 /* The last region that begins at or below @gpa, or NULL. */

@@ -132,6 +132,7 @@ static bool check_virt_id(Viommu *viommu, uint32_t virt_id, GError **error)
 
 static bool check_device(Viommu *viommu, VfioDevice *vfio, uint32_t virt_id,
                          GError **error)
+    REQUIRES(&viommu->config_lock)
 {
     if (!check_virt_id(viommu, virt_id, error)) {
         return false;

@@ -249,7 +249,7 @@ struct Viommu {
     Lock config_lock;
     Lock ring_lock;
     DeviceMap *devices;         /* [config_lock] to change, [RCU] to find */
-    ViommuHost host;            /* [config_lock] */
+    ViommuHost host GUARDED_BY(&config_lock);
     ViommuQueue queue;
     ViommuPages pages;
     ViommuCounters counters;

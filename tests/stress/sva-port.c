@@ -31,7 +31,7 @@ typedef struct PortGroup {
  * struct SvaPort - where an SVA device is plugged in, or is not
  * @lock: the dev_lock
  * @work: there may be something to do
- * @handle: for whoever asks; NULL while unplugged. [lock]
+ * @handle: for whoever asks; NULL while unplugged
  * @callback_handle: for the response handler, valid until the device is
  *                   removed. [lock]
  * @out: groups[] that have not come back. [lock]
@@ -42,12 +42,12 @@ struct SvaPort {
     IOThread *iothread;
     Lock lock;
     pthread_cond_t work;
-    SvaDevice *handle;
-    SvaDevice *callback_handle;
-    unsigned out;
-    unsigned doorbell;          /* [lock] the device's only register */
-    PortGroup groups[GROUPS];   /* [lock] */
-    GRand *rand;                /* [lock] */
+    SvaDevice *handle GUARDED_BY(&lock);
+    SvaDevice *callback_handle GUARDED_BY(&lock);
+    unsigned out GUARDED_BY(&lock);
+    unsigned doorbell GUARDED_BY(&lock);    /* the device's only register */
+    PortGroup groups[GROUPS] GUARDED_BY(&lock);
+    GRand *rand GUARDED_BY(&lock);
 };
 
 static const Pgfault huge_pages[STORM_HUGE_PAGES] = {
@@ -308,10 +308,10 @@ SvaPort *sva_port_new(StormUnit *unit, uint16_t rid, guint32 seed)
     SvaPort *port = g_new0(SvaPort, 1);
     GError *error = NULL;
 
+    lock_init(&port->lock, LOCK_RANK_DEVICE);
     port->unit = unit;
     port->rid = rid;
     port->rand = g_rand_new_with_seed(seed);
-    lock_init(&port->lock, LOCK_RANK_DEVICE);
     pthread_cond_init(&port->work, NULL);
     port->iothread = iothread_new("sva", NULL, &error);
     g_assert_no_error(error);

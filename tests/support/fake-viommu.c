@@ -230,10 +230,12 @@ void fake_machine_free(FakeMachine *m)
     EmulPageStats host = emul_get_page_stats(m->host);
     ViommuPageStats stats = fake_assert_balanced(m);
 
+    lock_acquire(&m->lock);
+    g_assert_cmpuint(host.raised, ==, m->host_answers->len);
+    lock_release(&m->lock);
     g_assert_cmpuint(stats.open, ==, 0);
     g_assert_cmpuint(host.open, ==, 0);
     g_assert_cmpuint(host.raised, ==, host.answered + host.automatic);
-    g_assert_cmpuint(host.raised, ==, m->host_answers->len);
     viommu_free(m->viommu);
     g_assert_cmpuint(emul_get_stats(m->host).objects, ==, 0);
     g_assert_cmpuint(emul_get_stats(m->host).busy, ==, 0);
@@ -246,8 +248,8 @@ void fake_machine_free(FakeMachine *m)
         iothread_stop(m->iothread);
     }
     guest_mem_free(m->mem);
-    g_array_unref(m->host_answers);
     lock_destroy(&m->lock);
+    g_array_unref(m->host_answers);
     g_free(m);
 }
 

@@ -72,8 +72,8 @@ typedef struct FakeMachine {
     IrqSink irq;
     FakeViommu *model;
     Viommu *viommu;             /* the same */
-    Lock lock;                  /* protects host_answers */
-    GArray *host_answers;       /* EmulPageAnswer, in order */
+    Lock lock;
+    GArray *host_answers GUARDED_BY(&lock);     /* EmulPageAnswer, in order */
 } FakeMachine;
 
 /**

@@ -25,7 +25,7 @@ typedef struct Gate {
     Lock lock;
     pthread_cond_t changed;
     atomic_int state;           /* GateState; [lock] to change */
-    unsigned parked;            /* [lock] */
+    unsigned parked GUARDED_BY(&lock);
     _Atomic uint64_t steps;
     _Atomic uint64_t wake_at;   /* the first number that somebody awaits */
     GPtrArray *threads;         /* GateThread */

@@ -152,6 +152,7 @@ PasidPlace pasid_place(VfioDevice *device, uint32_t pasid)
         g_assert_cmpuint(attachment->hwpt.id, ==, place.id);
         g_assert_cmpint(attachment->hwpt.faults, ==, place.faults);
     } else if (place.kind == PLACE_PARENT) {
+        lock_assume_alone(&pf.v->parent.config_lock);
         g_assert_cmpuint(attachment->hwpt.id, ==, 0);
         g_assert_cmpuint(pf.v->parent.host.parent_hwpt_id, ==, place.id);
     }

@@ -397,6 +397,7 @@ static void test_what_is_owed_for_a_page(void)
     ops.mmio_write = watch_write;
     guest_vtd_fixture_set_ops(&f, &ops);
     watched = f.guest;
+    lock_assume_alone(&f.guest->qi.lock);
     last_tail = f.guest->qi.tail * 32;
     g_assert_cmpuint(guest_address_space_take(space, &prng, 64), ==, 1);
     guest_vtd_fixture_set_ops(&f, real_ops);

@@ -28,10 +28,10 @@ typedef struct Worker {
     AioContext *ctx;
     SvaDevice *device;          /* of the moment */
     SvaGroup *groups[GROUPS_MAX];
-    bool out[GROUPS_MAX];       /* [lock] asked for, and not back */
-    uint64_t asked;             /* [lock] */
-    uint64_t back;              /* [lock] answered by the guest */
-    uint64_t invalid;           /* [lock] by the removal */
+    bool out[GROUPS_MAX] GUARDED_BY(&lock); /* asked for, and not back */
+    uint64_t asked GUARDED_BY(&lock);
+    uint64_t back GUARDED_BY(&lock);    /* answered by the guest */
+    uint64_t invalid GUARDED_BY(&lock); /* by the removal */
     uint64_t refused;           /* for lack of credits */
     unsigned rounds;            /* groups to ask for */
     unsigned lives;             /* times to be plugged in */
@@ -85,10 +85,11 @@ static void plug(Worker *w)
 /* Ask for the next group, if it is back and there are credits. */
 static bool ask(Worker *w)
 {
-    unsigned i = w->asked % GROUPS_MAX;
     bool taken = false;
+    unsigned i;
 
     lock_acquire(&w->lock);
+    i = w->asked % GROUPS_MAX;
     if (!w->out[i]) {
         /* It may be back before this returns, but for the lock. */
         w->out[i] = true;
@@ -218,6 +219,7 @@ static ViommuPageStats run(unsigned rounds, unsigned lives)
     }
     for (unsigned i = 0; i < DEVICES; i++) {
         worker_join(&workers[i]);
+        lock_assume_alone(&workers[i].lock);
         asked += workers[i].asked;
         back += workers[i].back;
         invalid += workers[i].invalid;

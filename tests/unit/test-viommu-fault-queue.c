@@ -510,6 +510,7 @@ static void test_destroy_that_fails_is_said(void)
     emul_set_failure(m->host, &(EmulFailure){ .nth = 0 });
     g_assert_cmpuint(message_log_count(), ==, 1);
     g_assert_cmpuint(objects(), ==, BASE_OBJECTS + 1);
+    lock_assume_alone(&m->viommu->config_lock);
     g_assert_true(iommufd_destroy(m->host, m->viommu->host.fault_id, &error));
     message_log_stop();
     teardown_bare();

@@ -82,9 +82,11 @@ static bool is_mapped(uint64_t iova)
     IommufdMemory memory = {
         .iova = iova, .length = PAGE, .va = extra, .fd = -1,
     };
-    uint32_t ioas_id = f->viommu->host.ioas_id;
     g_autoptr(GError) error = NULL;
+    uint32_t ioas_id;
 
+    lock_assume_alone(&f->viommu->config_lock);
+    ioas_id = f->viommu->host.ioas_id;
     if (iommufd_ioas_map(f->host, ioas_id, &memory, &error)) {
         g_assert_true(iommufd_ioas_unmap(f->host, ioas_id, iova, PAGE, NULL));
         return false;

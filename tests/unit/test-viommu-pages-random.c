@@ -212,6 +212,7 @@ static void clean_up(World *w)
         }
     }
     g_assert_cmpuint(w->back, ==, w->asked);
+    lock_assume_alone(&m->lock);
     for (unsigned i = 0; i < m->host_answers->len; i++) {
         uint64_t tag = fake_host_answer(m, i).tag;
 

@@ -165,6 +165,7 @@ static void test_unknown_device(void)
         &error);
     g_assert_no_error(error);
     stranger.dev_id = vfio_device_get_dev_id(stranger.vfio);
+    lock_assume_alone(&m->viommu->config_lock);
     iommufd_hwpt_alloc(m->host,
                        &(IommufdHwpt){
                            .dev_id = stranger.dev_id,

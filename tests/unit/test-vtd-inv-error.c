@@ -445,8 +445,11 @@ static uint32_t seen_iqh;
 
 static void note_error(void *opaque)
 {
-    seen_iqercd = vtd_reg64(vtd_fixture_vtd(f), R_IQERCD);
-    seen_iqh = vtd_fixture_vtd(f)->reg[R_IQH];
+    Vtd *v = vtd_fixture_vtd(f);
+
+    lock_assert_held(&v->parent.ring_lock);
+    seen_iqercd = vtd_reg64(v, R_IQERCD);
+    seen_iqh = v->reg[R_IQH];
 }
 
 static void test_IQERCD_and_IQH_come_before_the_message(void)

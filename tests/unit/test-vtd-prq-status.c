@@ -182,7 +182,8 @@ static void test_answers_alone_give_no_event(void)
 /* What the interrupt handler of software sees. */
 static void note_tail(void *opaque)
 {
-    /* Under the ring_lock: the register as it is. */
+    /* The register as it is. */
+    lock_assert_held(&prq.v->parent.ring_lock);
     *(uint64_t *)opaque = vtd_reg64(prq.v, R_PQT);
 }
 
