@@ -129,7 +129,6 @@ struct FuzzUnit {
     uint8_t codes[FUZZ_TAGS];
     unsigned tag_count;
     uint64_t calls;             /* of the host, in this action */
-    uint64_t failed;            /* of all of them */
     bool writes_fail;           /* some were to */
 };
 
