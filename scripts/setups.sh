@@ -18,11 +18,14 @@ require_setups()
     require_packages "${packages[@]}"
 }
 
+# build_setup SETUP [TARGET...]
 build_setup()
 {
+    local -a targets=(-- "${@:2}")
+
     case $1 in
-    plain) build plain gcc ;;
-    asan) build asan gcc -Db_sanitize=address,undefined ;;
-    tsan) build tsan clang-19 -Db_sanitize=thread ;;
+    plain) build plain gcc "${targets[@]}" ;;
+    asan) build asan gcc -Db_sanitize=address,undefined "${targets[@]}" ;;
+    tsan) build tsan clang-19 -Db_sanitize=thread "${targets[@]}" ;;
     esac
 }

@@ -269,18 +269,61 @@ static int64_t interrupts(PriRace *r)
     return atomic_load(&r->f->irq.pulses[SMMUV3_IRQ_PRIQ]);
 }
 
+static void nothing_bh(void *opaque)
+{
+}
+
+/* As Linux does: all are answered, then there is room. */
+static void serve_lump(PriRace *r)
+{
+    uint32_t cons = guest_read(r->f, A_PRIQ_CONS);
+    GuestRing ring = {
+        .log2size = FIELD_GET(guest_read64(r->f, A_PRIQ_BASE), Q_BASE,
+                              LOG2SIZE),
+        .prod = guest_read(r->f, A_PRIQ_PROD),
+        .cons = cons,
+    };
+
+    while (!guest_ring_empty(&ring)) {
+        uint64_t ppr[2];
+
+        guest_words_load(ppr,
+                         guest_words(r->f, GUEST_PRIQ +
+                                     guest_ring_index(&ring, ring.cons) *
+                                         SMMUV3_PPR_BYTES), 2);
+        answer(r, ppr);
+        ring.cons = guest_ring_advance(&ring, ring.cons, 1);
+    }
+    if (once_in(r->rand, 2)) {
+        /* The answers are through: only CONS can make what waits go on. */
+        aio_wait_bh_oneshot(r->f->ctx, nothing_bh, NULL);
+    }
+    guest_write(r->f, A_PRIQ_CONS,
+                (cons & FIELD_MASK(PRIQ_CONS, OVACKFLG)) | ring.cons);
+}
+
+/* Another overflow may follow at once. */
+static void acknowledge_overflow(PriRace *r)
+{
+    if (priq_overflow_is_active(r->f)) {
+        guest_write(r->f, A_PRIQ_CONS,
+                    guest_read(r->f, A_PRIQ_CONS) ^ PRIQ_OVFLG);
+    }
+}
+
 static void serve(PriRace *r)
 {
     uint64_t ppr[2];
 
+    if (once_in(r->rand, 2)) {
+        serve_lump(r);
+    }
     r->told = interrupts(r);
     while (guest_consume_ppr(r->f, ppr)) {
         answer(r, ppr);
         r->told = interrupts(r);
     }
-    if (priq_overflow_is_active(r->f)) {
-        priq_acknowledge(r->f);
-    }
+    acknowledge_overflow(r);
     cmdq_assert_done(r->f);
 }
 
@@ -391,10 +434,6 @@ static unsigned count_out(PriRace *r)
         lock_release(&r->ports[i].lock);
     }
     return out;
-}
-
-static void nothing_bh(void *opaque)
-{
 }
 
 /* Serve until everything has come back. */
