@@ -10,10 +10,10 @@
 #define __has_feature(feature) 0
 #endif
 
-/* WITH_TSAN, WITH_COVERAGE: from meson.build. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||          \
-    defined(WITH_TSAN) || defined(WITH_COVERAGE) ||                           \
-    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+/* WITH_RUNTIME is from meson.build; the others from flags that it was given. */
+#if defined(WITH_RUNTIME) || defined(__SANITIZE_ADDRESS__) ||                 \
+    defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||       \
+    __has_feature(thread_sanitizer)
 #define INSTRUMENTED 1
 #else
 #define INSTRUMENTED 0
