@@ -190,7 +190,8 @@ static void *reader_thread(void *opaque)
 {
     uint64_t *found = opaque;
 
-    while (!atomic_load(&over)) {
+    /* Once at least: what the writers have left is there to be found. */
+    do {
         uint64_t gen = atomic_load(&generation);
 
         for (unsigned i = 0; i < 2 * PAGES; i++) {
@@ -203,7 +204,7 @@ static void *reader_thread(void *opaque)
                 ++*found;
             }
         }
-    }
+    } while (!atomic_load(&over));
     return NULL;
 }
 
