@@ -4,6 +4,7 @@
 #include "base/bits.h"
 #include "base/rcu.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 
 /* No action of these inputs has cause for more. */
@@ -19,6 +20,7 @@
 /**
  * struct Shared - what serves all inputs
  * @ram: with a page that nobody may touch on either side
+ * @viommus: all that were made
  * @unit: of the input that runs
  */
 typedef struct Shared {
@@ -28,6 +30,7 @@ typedef struct Shared {
     CountingSink irq;
     uint8_t *ram;
     uint8_t *saved;
+    GPtrArray *viommus;
     FuzzUnit *unit;
 } Shared;
 
@@ -196,6 +199,7 @@ static Viommu *viommu_get(FuzzModel *model, unsigned variant)
     if (!*viommu) {
         g_assert_cmpuint(model->offset_count, <=, FUZZ_OFFSETS_MAX);
         *viommu = model->create(&config, variant);
+        g_ptr_array_add(shared.viommus, *viommu);
         for (size_t i = 0; i < model->offset_count; i++) {
             model->reset[variant][i] =
                 viommu_mmio_read(*viommu, model->offsets[i], 4);
@@ -354,6 +358,19 @@ void fuzz_unit_run(FuzzModel *model, const uint8_t *data, size_t size)
     fuzz_unit_end(u);
 }
 
+/* What serves all inputs goes without a trace, too. */
+static void shared_free(void)
+{
+    g_ptr_array_unref(shared.viommus);
+    g_assert_cmpuint(shared.host->hardware->count_left(shared.host), ==, 0);
+    host_iommu_free(shared.host);
+    test_context_free(shared.ctx, NULL);
+    guest_mem_free(shared.mem);
+    munmap(shared.ram - FUZZ_PAGE_BYTES, FUZZ_RAM_BYTES + 2 * FUZZ_PAGE_BYTES);
+    g_free(shared.saved);
+    rcu_unregister_thread();
+}
+
 static void ram_new(void)
 {
     const size_t bytes = FUZZ_RAM_BYTES + 2 * FUZZ_PAGE_BYTES;
@@ -378,4 +395,7 @@ void fuzz_unit_init(void)
     shared.mem = guest_mem_new();
     counting_sink_init(&shared.irq);
     ram_new();
+    shared.viommus =
+        g_ptr_array_new_with_free_func((GDestroyNotify)viommu_free);
+    atexit(shared_free);
 }
