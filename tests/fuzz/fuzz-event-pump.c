@@ -39,7 +39,6 @@ typedef struct Rig {
     bool busy;                  /* polling */
     unsigned turn_reads;        /* at most so many in this turn */
     unsigned failures;
-    unsigned undestroyed;
     uint32_t sequence;          /* of the next well-formed event */
     uint64_t position;          /* numbers accounted for */
     /* Of the last read, until it is delivered: */
@@ -154,13 +153,11 @@ static void sink_failed(void *opaque, const char *message)
 {
     Rig *rig = opaque;
 
-    g_assert_cmpuint(rig->host.closed, ==, 1);
-    if (strstr(message, "cannot destroy host object 42")) {
-        g_assert_cmpuint(rig->undestroyed++, ==, 0);
-        g_assert_cmpuint(rig->host.destroyed, ==, 1);
+    if (hostile_host_takes_message(&rig->host, message)) {
         return;
     }
     g_assert_cmpuint(rig->failures++, ==, 0);
+    g_assert_cmpuint(rig->host.closed, ==, 1);
     g_assert_cmpuint(rig->host.destroyed, ==, 1);
     g_assert_nonnull(strstr(message, "vEVENTQ 42"));
 }

@@ -44,7 +44,6 @@ typedef struct Rig {
     uint32_t want;              /* pages that the first group has at least */
     bool busy;                  /* polling */
     unsigned failures;
-    unsigned undestroyed;
     uint32_t cookie;            /* of the next well-formed group */
     /* Of the last read, until all is handed over: */
     bool pending;
@@ -257,13 +256,11 @@ static void sink_failed(void *opaque, const char *message)
 {
     Rig *rig = opaque;
 
-    g_assert_cmpuint(rig->host.closed, ==, 1);
-    if (strstr(message, "cannot destroy host object 42")) {
-        g_assert_cmpuint(rig->undestroyed++, ==, 0);
-        g_assert_cmpuint(rig->host.destroyed, ==, 1);
+    if (hostile_host_takes_message(&rig->host, message)) {
         return;
     }
     g_assert_cmpuint(rig->failures++, ==, 0);
+    g_assert_cmpuint(rig->host.closed, ==, 1);
     g_assert_cmpuint(rig->host.destroyed, ==, 0);
     g_assert_nonnull(strstr(message, "fault queue 42"));
 }
@@ -490,5 +487,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
+    g_random_set_seed(0);       /* of the table's hash: the same in each run */
     return 0;
 }

@@ -70,6 +70,14 @@ static inline uint64_t fuzz_u64(FuzzInput *in)
     return value;
 }
 
+/* A length of two bytes, up to @most and to what is left. */
+static inline size_t fuzz_length(FuzzInput *in, size_t most)
+{
+    const size_t len = fuzz_u16(in) % (most + 1);
+
+    return len < in->size ? len : in->size;
+}
+
 /* 0 to @n - 1, of one byte; @n is 1 to 256. */
 static inline unsigned fuzz_below(FuzzInput *in, unsigned n)
 {

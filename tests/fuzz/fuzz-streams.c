@@ -22,7 +22,7 @@ static uint8_t *take_read(FuzzInput *in, size_t *len)
 {
     uint8_t *buf;
 
-    *len = MIN(fuzz_u16(in) % (ORACLE_READ_MAX + 1), fuzz_left(in));
+    *len = fuzz_length(in, ORACLE_READ_MAX);
     buf = g_malloc(*len);
     fuzz_bytes(in, buf, *len);
     return buf;

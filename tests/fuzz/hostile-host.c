@@ -70,7 +70,7 @@ static ssize_t give(HostileHost *host, uint8_t *buf, size_t count, bool good)
     if (good) {
         len = host->ops->fill(host->opaque, buf, len);
     } else {
-        len = MIN(fuzz_u16(host->in) % (len + 1), fuzz_left(host->in));
+        len = fuzz_length(host->in, len);
         fuzz_bytes(host->in, buf, len);
     }
     if (len > 0) {
@@ -129,7 +129,11 @@ static int host_ioctl(HostIommu *parent, int fd, unsigned long request,
     g_assert_cmpuint(cmd->id, ==, QUEUE_ID);
     g_assert_cmpuint(host->closed, ==, 1);
     host->destroyed++;
-    return fail(fuzz_u8(host->in) & 1 ? EBUSY : 0);
+    if (fuzz_u8(host->in) & 1) {
+        host->destroy_failed++;
+        return fail(EBUSY);
+    }
+    return 0;
 }
 
 static int host_close(HostIommu *parent, int fd)
@@ -167,7 +171,18 @@ void hostile_host_finish(HostileHost *host)
 {
     g_assert_cmpuint(host->closed, ==, 1);
     g_assert_cmpuint(host->destroyed, ==, 1);
+    g_assert_cmpuint(host->destroy_told, ==, host->destroy_failed);
     hostile_host_hang_up(host);
+}
+
+bool hostile_host_takes_message(HostileHost *host, const char *message)
+{
+    if (!strstr(message, "cannot destroy host object 42")) {
+        return false;
+    }
+    host->destroy_told++;
+    g_assert_cmpuint(host->destroy_told, <=, host->destroy_failed);
+    return true;
 }
 
 void hostile_host_set_ready(HostileHost *host, bool ready)

@@ -46,13 +46,18 @@ struct HostileHost {
     unsigned reads;
     unsigned closed;
     unsigned destroyed;
+    unsigned destroy_failed;    /* of these */
+    unsigned destroy_told;      /* of these, by the target */
 };
 
 /* @in, @ops, @opaque: borrowed for its life. Return: its queue. */
 HostQueue hostile_host_init(HostileHost *host, FuzzInput *in,
                             const HostileHostOps *ops, void *opaque);
 
-/* Context: the queue is closed and destroyed (asserted). */
+/*
+ * Context: the queue is closed and destroyed, and it was told if that failed
+ * (asserted).
+ */
 void hostile_host_finish(HostileHost *host);
 
 /* Is there something to be read, as far as polling knows? */
@@ -60,6 +65,14 @@ void hostile_host_set_ready(HostileHost *host, bool ready);
 
 /* The other end goes away: EPOLLHUP. */
 void hostile_host_hang_up(HostileHost *host);
+
+/**
+ * hostile_host_takes_message() - does @message say that the object is left?
+ *
+ * It says so once, and only if it is true (asserted). Any other message is
+ * the target's.
+ */
+bool hostile_host_takes_message(HostileHost *host, const char *message);
 
 /* An errno that a read or a write may fail with, chosen by the input. */
 int hostile_host_errno(HostileHost *host);

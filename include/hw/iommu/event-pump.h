@@ -47,7 +47,8 @@ typedef struct EventBatch {
  *           room left, with the meaning that @room gives it.
  * @seen: called after each read() that had bytes: @malformed is whether they
  *        held something that no kernel writes
- * @failed: the queue cannot be read any more and was closed; @message says why
+ * @failed: the queue cannot be read any more, or not be destroyed, and was
+ *          closed; @message says why. Once for each at most.
  */
 typedef struct EventSinkOps {
     uint32_t (*room)(void *opaque);

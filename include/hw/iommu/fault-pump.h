@@ -31,7 +31,8 @@ typedef struct FaultPump FaultPump;
  * @malformed: what no kernel writes; @group names a cookie to be answered, or
  *             has a count of 0 and names nothing
  * @seen: a read() had bytes, and all of them were handed over
- * @failed: the queue cannot be read any more and was closed; @message says why
+ * @failed: the queue cannot be read or written any more, or not be destroyed,
+ *          and was closed; @message says why. Once for each at most.
  */
 typedef struct FaultPumpOps {
     uint32_t (*room)(void *opaque, uint32_t want);
