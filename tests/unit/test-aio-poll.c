@@ -51,6 +51,46 @@ static void test_adjust(void)
     }
 }
 
+/* What holds of every result, at each combination of the values at limits. */
+static void check_adjusted(int64_t ns, int64_t block_ns, int64_t max_ns,
+                           int64_t grow, int64_t shrink)
+{
+    int64_t result = aio_poll_adjust(ns, block_ns, max_ns, grow, shrink);
+
+    g_assert_true(result >= 0);
+    g_assert_true(result <= MAX(ns, max_ns));
+    if (block_ns <= ns) {
+        g_assert_true(result == ns);
+    } else if (block_ns > max_ns) {
+        g_assert_true(result <= ns);
+        g_assert_true(shrink > 0 || result == 0);
+        g_assert_true(shrink <= 1 || ns == 0 || result < ns);
+    } else {
+        g_assert_true(result >= ns);
+        g_assert_true(grow == 1 || block_ns == max_ns || ns == max_ns ||
+                      result > ns);
+    }
+}
+
+static void test_adjust_limits(void)
+{
+    static const int64_t times[] = {
+        0, 1, 2, AIO_POLL_FIRST_NS - 1, AIO_POLL_FIRST_NS,
+        AIO_POLL_FIRST_NS + 1, 16384, 32767, 32768, 32769, INT64_MAX / 2,
+        INT64_MAX / 2 + 1, INT64_MAX - 1, INT64_MAX,
+    };
+    static const int64_t factors[] = { 0, 1, 2, 3, INT64_MAX };
+    enum { TIMES = G_N_ELEMENTS(times), FACTORS = G_N_ELEMENTS(factors) };
+
+    for (unsigned i = 0; i < TIMES * TIMES * TIMES; i++) {
+        for (unsigned j = 0; j < FACTORS * FACTORS; j++) {
+            check_adjusted(times[i % TIMES], times[i / TIMES % TIMES],
+                           times[i / TIMES / TIMES], factors[j % FACTORS],
+                           factors[j / FACTORS]);
+        }
+    }
+}
+
 /* An eventfd whose handler has a test that hits while @work is set. */
 typedef struct Device {
     AioFixture *f;
@@ -551,6 +591,7 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/aio/poll/adjust", test_adjust);
+    g_test_add_func("/aio/poll/adjust-limits", test_adjust_limits);
     for (size_t i = 0; i < G_N_ELEMENTS(tests); i++) {
         aio_test_add_poll(tests[i].path, tests[i].func);
     }

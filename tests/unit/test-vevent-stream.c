@@ -415,6 +415,77 @@ static void test_random_loss(void)
     }
 }
 
+/*
+ * Every history of HISTORY items whose numbers are within NEAR of the one that
+ * is expected at first, be it 0, at the wrap or anywhere: after it, what the
+ * stream has counted is what numbers of 64 bits that never wrap come to. A
+ * number behind what is expected is the one of 2^31 later.
+ */
+enum { HISTORY = 4, NEAR = 3, CHOICES = 2 * (2 * NEAR + 1) };
+
+/* The next number from @from on that has the low 31 bits of @sequence. */
+static uint64_t number_from(uint64_t from, uint64_t sequence)
+{
+    const uint64_t numbers = UINT64_C(1) << 31;
+    uint64_t number = from / numbers * numbers + sequence % numbers;
+
+    return number < from ? number + numbers : number;
+}
+
+static void history_step(VeventStream *stream, uint64_t *expected, bool lost,
+                         uint64_t sequence)
+{
+    uint8_t buf[8 + RECORD] = { 0 };
+    size_t len = put_header(buf, lost, sequence) + (lost ? 0 : RECORD);
+    uint64_t next;
+    Vevent event;
+    VeventKind kind;
+
+    vevent_stream_feed(stream, buf, len);
+    kind = vevent_stream_next(stream, &event);
+    g_assert_true(kind == (lost ? VEVENT_LOST : VEVENT_EVENT));
+    /* A LOST header counts its own number, too. */
+    next = number_from(*expected, sequence + lost);
+    g_assert_true(event.lost == next - *expected);
+    *expected = lost ? next : next + 1;
+}
+
+static void history_run(uint64_t start, unsigned history)
+{
+    VeventStream stream;
+    uint64_t expected = 0;
+
+    vevent_stream_init(&stream, RECORD);
+    /* Unless it is 0, by a header which says that all before are lost. */
+    if (start > 0) {
+        history_step(&stream, &expected, true, start - 1);
+    }
+    for (unsigned i = 0; i < HISTORY; i++) {
+        unsigned choice = history % CHOICES;
+
+        history_step(&stream, &expected, choice % 2,
+                     start + choice / 2 + (UINT64_C(1) << 31) - NEAR);
+        history /= CHOICES;
+    }
+}
+
+static void test_every_history(void)
+{
+    const uint64_t starts[] = {
+        0, 1, 2, UINT64_C(1) << 30, INT_MAX - 2u, INT_MAX - 1u, INT_MAX,
+    };
+    unsigned histories = 1;
+
+    for (unsigned i = 0; i < HISTORY; i++) {
+        histories *= CHOICES;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(starts); i++) {
+        for (unsigned history = 0; history < histories; history++) {
+            history_run(starts[i], history);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -426,6 +497,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/vevent-stream/no-buffer", test_no_buffer);
     g_test_add_func("/vevent-stream/every-cut", test_every_cut);
+    g_test_add_func("/vevent-stream/every-history", test_every_history);
     g_test_add_func("/vevent-stream/random-loss", test_random_loss);
     return g_test_run();
 }
