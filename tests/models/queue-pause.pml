@@ -6,8 +6,8 @@
  *
  * The kernel queues EVENTS events, the home thread's turns are busy polling,
  * bottom halves, ready fds; the guest consumes, and may stop for good. BATCH
- * stands for EVENT_PUMP_BATCH: below it the sink is asked before each read, from
- * it on what the sink has said is good until it is used up.
+ * stands for EVENT_PUMP_BATCH: below it the sink is asked before each read,
+ * from it on what the sink has said is good until it is used up.
  *
  * Shown: no read of more than there is room for; in an end in which nothing can
  * go on, nothing waits in the host's queue while the guest's has room, and
