@@ -10,7 +10,6 @@
  * Locks:   theirs.
  */
 #include "host/iommufd-abi.h"
-#include "hw/i386/vtd-internal.h"
 #include "hw/iommu/page-request.h"
 #include "hw/iommu/queue-reader.h"
 #include "hw/iommu/sva-device.h"
@@ -163,11 +162,26 @@ WRAP(SvaDevice *, viommu_add_sva_device, Viommu *viommu,
     return __real_viommu_add_sva_device(viommu, &twice, error);
 }
 
+/* These two are of headers that cannot be had together. */
 WRAP(uint32_t, vtd_prq_room, void *opaque, uint32_t want)
 {
     uint32_t room = __real_vtd_prq_room(opaque, want);
 
     return room < want && strikes("room-that-is-not") ? want : room;
+}
+
+WRAP(uint32_t, smmuv3_priq_room, void *opaque, uint32_t want)
+{
+    uint32_t room = __real_smmuv3_priq_room(opaque, want);
+
+    return room < want && strikes("priq-room-that-is-not") ? want : room;
+}
+
+WRAP(void, viommu_respond_page_group, Viommu *viommu,
+     const PageRequestKey *key, uint32_t code)
+{
+    code ^= strikes("wrong-answer");
+    __real_viommu_respond_page_group(viommu, key, code);
 }
 
 /* ---- Readers, and what is taken from under them ---- */
