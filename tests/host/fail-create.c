@@ -205,6 +205,17 @@ static void iothread_works(World *w)
     g_assert_cmpuint(p->runs, ==, 1);
 }
 
+/* Asleep until a time, often enough to be interrupted. */
+static void sleep_thrice(Parts *p)
+{
+    for (unsigned runs = 1; runs <= 3; runs++) {
+        aio_timer_mod(p->timer, aio_clock_ns() + 100000);
+        while (p->runs < runs) {
+            aio_poll(p->ctx, true);
+        }
+    }
+}
+
 static bool fill_context(Parts *p, GError **error)
 {
     int ret;
@@ -212,12 +223,11 @@ static bool fill_context(Parts *p, GError **error)
     aio_context_bind(p->ctx);
     p->timer = aio_timer_new(p->ctx, count_run, p);
     p->bh = aio_bh_new(p->ctx, count_run, p);
-    if (!p->timer || !p->bh ||
-        !aio_bh_schedule_oneshot(p->ctx, count_run, p)) {
+    if (!p->timer || !p->bh || !aio_bh_schedule_oneshot(p->ctx, nothing, p)) {
         error_set_errno(error, ENOMEM, "context");
         return false;
     }
-    p->fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    p->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (p->fd < 0) {
         error_set_errno(error, errno, "eventfd");
         return false;
@@ -245,6 +255,7 @@ static bool new_context(World *w, GError **error)
         free_context(p);
         return false;
     }
+    sleep_thrice(p);
     return true;
 }
 
@@ -253,6 +264,9 @@ static void context_works(World *w)
 {
     Parts *p = w->unit;
 
+    p->runs = 0;
+    g_assert_true(aio_bh_schedule_oneshot(p->ctx, count_run, p));
+    g_assert_cmpint(eventfd_write(p->fd, 1), ==, 0);
     aio_timer_mod(p->timer, aio_clock_ns());
     aio_bh_schedule(p->bh);
     aio_poll(p->ctx, true);

@@ -29,10 +29,10 @@ static const struct {
 } kinds[] = {
     { "ENOMEM", FAIL_HOST_CALLS, FAIL_CALL, ENOMEM },
     { "EIO", FAIL_HOST_CALLS, FAIL_CALL, EIO },
-    { "ENODEV", FAIL_HOST_CALLS, FAIL_CALL, ENODEV },
-    { "EBUSY", FAIL_HOST_CALLS, FAIL_CALL, EBUSY },
-    { "EINTR", FAIL_HOST_CALLS, FAIL_CALL, EINTR },
-    { "EAGAIN", FAIL_HOST_CALLS, FAIL_CALL, EAGAIN },
+    { "ENODEV", FAIL_HOST_CALLS, FAIL_CALL_OVER, ENODEV },
+    { "EBUSY", FAIL_HOST_CALLS, FAIL_CALL_OVER, EBUSY },
+    { "EINTR", FAIL_HOST_CALLS, FAIL_CALL_OVER, EINTR },
+    { "EAGAIN", FAIL_HOST_CALLS, FAIL_CALL_OVER, EAGAIN },
     { "no-bytes", FAIL_TRANSFERS, FAIL_NO_BYTES, 0 },
     { "cut-bytes", FAIL_TRANSFERS, FAIL_CUT_BYTES, 0 },
     { "function", 0, FAIL_FUNCTION, 0 },
@@ -51,6 +51,9 @@ void fail_try_begin(const FailTry *fail)
         break;
     case FAIL_CALL:
         failing_host_fail_call(fail->nth, fail->err);
+        break;
+    case FAIL_CALL_OVER:
+        failing_host_fail_call_over(fail->nth, fail->err);
         break;
     case FAIL_NO_BYTES:
         failing_host_fail_short(fail->nth, FAILING_SHORT_NONE);

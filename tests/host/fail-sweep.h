@@ -27,7 +27,9 @@ enum {
 
 typedef enum FailKind {
     FAIL_ALLOCATION,            /* of the kernel */
-    FAIL_CALL,                  /* of the host, by an errno */
+    FAIL_CALL,                  /* of the host, by an errno: below the mock
+                                   devices, */
+    FAIL_CALL_OVER,             /* or as it was made */
     FAIL_NO_BYTES,              /* read or written */
     FAIL_CUT_BYTES,             /* fewer than there are */
     FAIL_FUNCTION,

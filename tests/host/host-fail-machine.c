@@ -47,6 +47,8 @@ static const Variant *variant;  /* that is tried */
 
 HostIommu *__real_emul_new(GError **error);
 HostIommu *__wrap_emul_new(GError **error);
+HostIommu *__real_mock_host_new(HostIommu *inner, GError **error);
+HostIommu *__wrap_mock_host_new(HostIommu *inner, GError **error);
 HostIommu *__real_host_syscalls_new(const char *path, GError **error);
 HostIommu *__wrap_host_syscalls_new(const char *path, GError **error);
 
@@ -55,6 +57,16 @@ HostIommu *__wrap_emul_new(GError **error)
     HostIommu *host = __real_emul_new(error);
 
     return host && variant->host_fails ? failing_host_new(host, 0) : host;
+}
+
+HostIommu *__wrap_mock_host_new(HostIommu *inner, GError **error)
+{
+    HostIommu *host = __real_mock_host_new(inner, error);
+
+    if (host) {
+        failing_host_lay_over(host);
+    }
+    return host;
 }
 
 HostIommu *__wrap_host_syscalls_new(const char *path, GError **error)

@@ -102,6 +102,7 @@ static void world_set_up(World *w, const FailStep *step)
     *w = (World){ 0 };
     w->host = test_host_open(fail_sweep_host(), 0, NULL, &error);
     g_assert_no_error(error);
+    failing_host_lay_over(w->host);
     step->set_up(w);
 }
 

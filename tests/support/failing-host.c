@@ -9,6 +9,7 @@
 #include "failing-host.h"
 
 #include "host/iommufd-abi.h"
+#include "host/vfio-abi.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,10 +34,12 @@
 
 /* More than there are. */
 #define SITES_MAX 512
+#define OVERS_MAX 8
 
 typedef enum Failing {
     FAILING_NOTHING,
     FAILING_CALLS,
+    FAILING_CALLS_OVER,
     FAILING_TRANSFERS,
     FAILING_FUNCTIONS,
     FAILING_SLEEPS,
@@ -60,6 +63,14 @@ typedef struct FailingHost {
     unsigned long request;          /* [const] */
     _Atomic uint64_t counted;
 } FailingHost;
+
+/* A host whose ops were replaced. */
+typedef struct Over {
+    _Atomic(HostIommu *) host;      /* NULL: free */
+    const HostIommuOps *ops;        /* [const] while host is set */
+} Over;
+
+static Over overs[OVERS_MAX];
 
 static Failures failures = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -187,22 +198,27 @@ bool failing_host_is_interrupted(const void *site)
     return true;
 }
 
-/*
- * @counts: the call is one that may fail
- * @site: where it is made
- * Return: false if it is the call that fails; errno is set.
- */
-static bool call_begin(bool counts, const void *site, Call *call)
+static bool call_fails(Failing failing, const void *site)
 {
-    call->failing = atomic_load(&failures.failing);
-    if (call->failing == FAILING_CALLS && counts && is_the_one(site)) {
-        errno = failures.err;
+    if ((Failing)atomic_load(&failures.failing) != failing || !is_the_one(site)) {
         return false;
     }
+    errno = failures.err;
+    return true;
+}
+
+/* No kernel refuses these for want of something. */
+static bool request_may_fail(unsigned long request)
+{
+    return request != IOMMU_DESTROY && request != VFIO_DEVICE_DETACH_IOMMUFD_PT;
+}
+
+static void call_begin(Call *call)
+{
+    call->failing = atomic_load(&failures.failing);
     if (call->failing == FAILING_ALLOCATIONS) {
         call->fd = fail_nth_begin();
     }
-    return true;
 }
 
 static void call_end(const Call *call)
@@ -212,18 +228,6 @@ static void call_end(const Call *call)
     }
 }
 
-/* The bytes that a read or write is made with. Return: false: with none. */
-static bool transfer_begin(const Call *call, const void *site, size_t *count)
-{
-    if (call->failing == FAILING_TRANSFERS && is_the_one(site)) {
-        if (failures.how == FAILING_SHORT_NONE) {
-            return false;
-        }
-        *count -= MIN(*count, SHORT_BYTES);
-    }
-    return true;
-}
-
 static int failing_ioctl(HostIommu *base, int fd, unsigned long request,
                          void *arg)
 {
@@ -231,9 +235,10 @@ static int failing_ioctl(HostIommu *base, int fd, unsigned long request,
     Call call;
     int ret;
 
-    if (!call_begin(request != IOMMU_DESTROY, SITE, &call)) {
+    if (request_may_fail(request) && call_fails(FAILING_CALLS, SITE)) {
         return -1;
     }
+    call_begin(&call);
     ret = host->inner->ops->ioctl(host->inner, fd, request, arg);
     call_end(&call);
     if (ret == 0 && request == host->request) {
@@ -248,12 +253,10 @@ static ssize_t failing_read(HostIommu *base, int fd, void *buf, size_t count)
     Call call;
     ssize_t ret;
 
-    if (!call_begin(true, SITE, &call)) {
+    if (call_fails(FAILING_CALLS, SITE)) {
         return -1;
     }
-    if (!transfer_begin(&call, SITE, &count)) {
-        return 0;
-    }
+    call_begin(&call);
     ret = host->inner->ops->read(host->inner, fd, buf, count);
     call_end(&call);
     return ret;
@@ -266,12 +269,10 @@ static ssize_t failing_write(HostIommu *base, int fd, const void *buf,
     Call call;
     ssize_t ret;
 
-    if (!call_begin(true, SITE, &call)) {
+    if (call_fails(FAILING_CALLS, SITE)) {
         return -1;
     }
-    if (!transfer_begin(&call, SITE, &count)) {
-        return 0;
-    }
+    call_begin(&call);
     ret = host->inner->ops->write(host->inner, fd, buf, count);
     call_end(&call);
     return ret;
@@ -283,7 +284,7 @@ static int failing_close(HostIommu *base, int fd)
     Call call;
     int ret;
 
-    call_begin(false, SITE, &call);
+    call_begin(&call);
     ret = host->inner->ops->close(host->inner, fd);
     call_end(&call);
     return ret;
@@ -337,10 +338,94 @@ HostIommu *failing_host_open(FailingHostOpenFunc *func, const char *path,
     HostIommu *inner;
     Call call;
 
-    call_begin(false, SITE, &call);
+    call_begin(&call);
     inner = func(path, error);
     call_end(&call);
     return inner ? failing_host_new(inner, 0) : NULL;
+}
+
+/* ---- Laid over a host ---- */
+
+static Over *over_find(HostIommu *host)
+{
+    for (unsigned i = 0; i < OVERS_MAX; i++) {
+        if (atomic_load(&overs[i].host) == host) {
+            return &overs[i];
+        }
+    }
+    g_error("no place");
+}
+
+/* The bytes that a read or write is made with. Return: false: with none. */
+static bool transfer_begin(const void *site, size_t *count)
+{
+    if (atomic_load(&failures.failing) == FAILING_TRANSFERS &&
+        is_the_one(site)) {
+        if (failures.how == FAILING_SHORT_NONE) {
+            return false;
+        }
+        *count -= MIN(*count, SHORT_BYTES);
+    }
+    return true;
+}
+
+static int over_ioctl(HostIommu *host, int fd, unsigned long request,
+                      void *arg)
+{
+    if (request_may_fail(request) && call_fails(FAILING_CALLS_OVER, SITE)) {
+        return -1;
+    }
+    return over_find(host)->ops->ioctl(host, fd, request, arg);
+}
+
+static ssize_t over_read(HostIommu *host, int fd, void *buf, size_t count)
+{
+    if (call_fails(FAILING_CALLS_OVER, SITE)) {
+        return -1;
+    }
+    return transfer_begin(SITE, &count)
+               ? over_find(host)->ops->read(host, fd, buf, count) : 0;
+}
+
+static ssize_t over_write(HostIommu *host, int fd, const void *buf,
+                          size_t count)
+{
+    if (call_fails(FAILING_CALLS_OVER, SITE)) {
+        return -1;
+    }
+    return transfer_begin(SITE, &count)
+               ? over_find(host)->ops->write(host, fd, buf, count) : 0;
+}
+
+static int over_close(HostIommu *host, int fd)
+{
+    return over_find(host)->ops->close(host, fd);
+}
+
+static void over_free(HostIommu *host)
+{
+    Over *over = over_find(host);
+
+    host->ops = over->ops;
+    atomic_store(&over->host, NULL);
+    host_iommu_free(host);
+}
+
+static const HostIommuOps over_ops = {
+    .ioctl = over_ioctl,
+    .read = over_read,
+    .write = over_write,
+    .close = over_close,
+    .free = over_free,
+};
+
+void failing_host_lay_over(HostIommu *host)
+{
+    Over *over = over_find(NULL);
+
+    over->ops = host->ops;
+    atomic_store(&over->host, host);
+    host->ops = &over_ops;
 }
 
 uint64_t failing_host_counted(HostIommu *host)
@@ -359,6 +444,12 @@ void failing_host_fail_call(uint64_t nth, int err)
 {
     failures.err = err;
     begin(FAILING_CALLS, nth);
+}
+
+void failing_host_fail_call_over(uint64_t nth, int err)
+{
+    failures.err = err;
+    begin(FAILING_CALLS_OVER, nth);
 }
 
 void failing_host_fail_short(uint64_t nth, FailingShort how)

@@ -28,6 +28,15 @@
  */
 HostIommu *failing_host_new(HostIommu *inner, unsigned long request);
 
+/**
+ * failing_host_lay_over() - have calls of @host fail where they are made
+ * @host: stays what it is, hardware and all; its ops become failing ones
+ *
+ * For a host that makes other calls of a FailingHost for those that are made of
+ * it (mock devices): failing_host_fail_call_over() fails the latter.
+ */
+void failing_host_lay_over(HostIommu *host);
+
 typedef HostIommu *FailingHostOpenFunc(const char *path, GError **error);
 
 /**
@@ -45,10 +54,13 @@ uint64_t failing_host_counted(HostIommu *host);
 /**
  * failing_host_fail_call() - from now on, the @nth call fails with @err
  *
- * IOMMU_DESTROY and close are not counted: no kernel refuses them for want of
- * something.
+ * IOMMU_DESTROY, VFIO's detach and close are not counted: no kernel refuses them
+ * for want of something.
  */
 void failing_host_fail_call(uint64_t nth, int err);
+
+/* The same, of hosts that failing_host_lay_over() was called for. */
+void failing_host_fail_call_over(uint64_t nth, int err);
 
 /* What a read or write of a queue may give in place of what it was asked for. */
 typedef enum FailingShort {
@@ -56,7 +68,7 @@ typedef enum FailingShort {
     FAILING_SHORT_CUT,          /* what fits into less than the buffer */
 } FailingShort;
 
-/* From now on, the @nth read or write is short. */
+/* From now on, the @nth read or write is short, of such hosts. */
 void failing_host_fail_short(uint64_t nth, FailingShort how);
 
 /* From now on, the @nth call of a wrapped function fails, each in its way. */

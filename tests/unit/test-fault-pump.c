@@ -4,6 +4,8 @@
  */
 #include "test-fault-pump.h"
 
+#include "failing-host.h"
+
 static void test_whole_groups_in_order(Fixture *f, gconstpointer data)
 {
     push_group(f, 1, 1);
@@ -138,6 +140,37 @@ static void test_larger_than_everything_closes(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->sink.counts->len, ==, 0);
     g_assert_false(fault_pump_waits(f->pump));
     g_assert_false(fault_pump_run(f->pump));
+}
+
+/* There is memory for the larger buffer at the second try, or never. */
+static void test_no_memory_passes(Fixture *f, gconstpointer data)
+{
+    f->sink.room = 2 * PAGE_GROUP_BATCH;
+    push_group(f, 1, PAGE_GROUP_BATCH + 1);
+    failing_host_fail_function(1);
+    g_assert_false(fault_pump_run(f->pump));
+    g_assert_true(failing_host_stop());
+    g_assert_null(f->sink.failure);
+    g_assert_true(fault_pump_run(f->pump));
+    assert_counts(f, PAGE_GROUP_BATCH + 1);
+}
+
+static void test_lasting_want_of_memory_closes(Fixture *f, gconstpointer data)
+{
+    f->sink.room = 4 * PAGE_GROUP_BATCH;
+    push_group(f, 1, PAGE_GROUP_BATCH + 1);
+    set_ready(f, true);
+    g_assert_cmpint(fault_pump_start(f->pump), ==, 0);
+    g_assert_cmpuint(f->sink.deliveries, ==, 1);
+    push_group(f, 2, 2 * PAGE_GROUP_BATCH + 1);
+    do {
+        g_assert_cmpuint(f->host.reads, <, 100);
+        failing_host_fail_function(1);
+    } while (aio_poll(f->ctx, false));
+    failing_host_stop();
+    g_assert_nonnull(strstr(f->sink.failure, g_strerror(ENOMEM)));
+    g_assert_cmpuint(f->host.closed, ==, 1);
+    assert_counts(f, PAGE_GROUP_BATCH + 1);
 }
 
 /* The large group has ended on the host, and the one behind it is small. */
@@ -291,6 +324,8 @@ static void add_tests(void)
     ADD("larger-than-the-queue-is-read", test_larger_than_the_queue_is_read);
     ADD("the-largest-group-is-read", test_the_largest_group_is_read);
     ADD("larger-than-everything-closes", test_larger_than_everything_closes);
+    ADD("no-memory-passes", test_no_memory_passes);
+    ADD("lasting-want-of-memory-closes", test_lasting_want_of_memory_closes);
     ADD("look-anew-forgets-the-large-group",
         test_look_anew_forgets_the_large_group);
     ADD("at-most-a-batch-per-turn", test_at_most_a_batch_per_turn);
