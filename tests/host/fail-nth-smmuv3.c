@@ -26,6 +26,7 @@ static void make_unit(World *w)
 {
     Fixture *f = fixture_new_on(w->host, NULL, true);
 
+    world_set_calm(f->iothread);
     w->iommu = HARDWARE_SMMUV3;
     w->unit = f;
     w->viommu = f->viommu;

@@ -60,6 +60,7 @@ static void make_bare(World *w)
 
     VtdFixture *f = vtd_fixture_new_on(w->host, &properties, true);
 
+    world_set_calm(f->iothread);
     w->iommu = HARDWARE_VTD;
     w->unit = f;
     w->viommu = f->viommu;

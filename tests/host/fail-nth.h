@@ -57,6 +57,9 @@ extern const FailStep fail_steps_create[];
 extern const FailStep fail_steps_smmuv3[];
 extern const FailStep fail_steps_vtd[];
 
+/* Without busy polling a try makes the same calls as the one before. */
+void world_set_calm(IOThread *iothread);
+
 /* What the operator was told since the log was started, as an error. */
 bool world_check_messages(GError **error);
 

@@ -24,6 +24,14 @@
 
 /* ---- The world ---- */
 
+void world_set_calm(IOThread *iothread)
+{
+    IOThreadProperties properties = iothread_get_properties(iothread);
+
+    properties.poll_max_ns = 0;
+    g_assert_true(iothread_set_properties(iothread, &properties, NULL));
+}
+
 bool world_check_messages(GError **error)
 {
     if (message_log_count() == 0) {

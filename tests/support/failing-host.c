@@ -72,6 +72,11 @@ typedef struct Over {
 
 static Over overs[OVERS_MAX];
 
+/* Queues of such hosts. */
+static atomic_int last_queue = -1;
+static atomic_int ended_queue = -1;
+static atomic_int ended_err;
+
 static Failures failures = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Where calls have failed, each once; the first that is 0 ends them. */
@@ -372,16 +377,30 @@ static bool transfer_begin(const void *site, size_t *count)
 static int over_ioctl(HostIommu *host, int fd, unsigned long request,
                       void *arg)
 {
+    int ret;
+
     if (request_may_fail(request) && call_fails(FAILING_CALLS_OVER, SITE)) {
         return -1;
     }
-    return over_find(host)->ops->ioctl(host, fd, request, arg);
+    ret = over_find(host)->ops->ioctl(host, fd, request, arg);
+    if (ret == 0 && request == IOMMU_VEVENTQ_ALLOC) {
+        atomic_store(&last_queue,
+                     (int)((struct iommu_veventq_alloc *)arg)->out_veventq_fd);
+    } else if (ret == 0 && request == IOMMU_FAULT_QUEUE_ALLOC) {
+        atomic_store(&last_queue,
+                     (int)((struct iommu_fault_alloc *)arg)->out_fault_fd);
+    }
+    return ret;
 }
 
 static ssize_t over_read(HostIommu *host, int fd, void *buf, size_t count)
 {
     if (call_fails(FAILING_CALLS_OVER, SITE)) {
         return -1;
+    }
+    if (fd == atomic_load(&ended_queue)) {
+        errno = atomic_load(&ended_err);
+        return errno ? -1 : 0;
     }
     return transfer_begin(SITE, &count)
                ? over_find(host)->ops->read(host, fd, buf, count) : 0;
@@ -418,6 +437,17 @@ static const HostIommuOps over_ops = {
     .close = over_close,
     .free = over_free,
 };
+
+int failing_host_last_queue(void)
+{
+    return atomic_load(&last_queue);
+}
+
+void failing_host_end_queue(int fd, int err)
+{
+    atomic_store(&ended_err, err);
+    atomic_store(&ended_queue, fd);
+}
 
 void failing_host_lay_over(HostIommu *host)
 {
@@ -480,6 +510,11 @@ bool failing_host_stop(void)
 {
     atomic_store(&failures.failing, FAILING_NOTHING);
     return atomic_load(&failures.failed);
+}
+
+bool failing_host_is_armed(void)
+{
+    return atomic_load(&failures.failing) != FAILING_NOTHING;
 }
 
 static bool write_text(const char *path, const char *text)

@@ -37,6 +37,16 @@ HostIommu *failing_host_new(HostIommu *inner, unsigned long request);
  */
 void failing_host_lay_over(HostIommu *host);
 
+/* The queue that was allocated last of such a host. Return: its fd. */
+int failing_host_last_queue(void);
+
+/**
+ * failing_host_end_queue() - from now on, no read of it gives anything
+ * @fd: of such a host; -1: that was all
+ * @err: 0: they give nothing, and no error
+ */
+void failing_host_end_queue(int fd, int err);
+
 typedef HostIommu *FailingHostOpenFunc(const char *path, GError **error);
 
 /**
@@ -86,6 +96,9 @@ void failing_host_fail_allocation(uint64_t nth);
 
 /* No call fails any more. Return: whether one has been made to. */
 bool failing_host_stop(void);
+
+/* Between one of the above and failing_host_stop(). */
+bool failing_host_is_armed(void);
 
 /**
  * failing_host_can_fail_allocations() - set the kernel's fault injection up
