@@ -205,11 +205,12 @@ bool failing_host_is_interrupted(const void *site)
 
 static bool call_fails(Failing failing, const void *site)
 {
-    if ((Failing)atomic_load(&failures.failing) != failing || !is_the_one(site)) {
-        return false;
+    if ((Failing)atomic_load(&failures.failing) == failing &&
+        is_the_one(site)) {
+        errno = failures.err;
+        return true;
     }
-    errno = failures.err;
-    return true;
+    return false;
 }
 
 /* No kernel refuses these for want of something. */

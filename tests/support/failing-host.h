@@ -64,15 +64,15 @@ uint64_t failing_host_counted(HostIommu *host);
 /**
  * failing_host_fail_call() - from now on, the @nth call fails with @err
  *
- * IOMMU_DESTROY, VFIO's detach and close are not counted: no kernel refuses them
- * for want of something.
+ * IOMMU_DESTROY, VFIO's detach and close are not counted: no kernel refuses
+ * them for want of something.
  */
 void failing_host_fail_call(uint64_t nth, int err);
 
 /* The same, of hosts that failing_host_lay_over() was called for. */
 void failing_host_fail_call_over(uint64_t nth, int err);
 
-/* What a read or write of a queue may give in place of what it was asked for. */
+/* What a read or write of a queue gives in place of what it was asked for. */
 typedef enum FailingShort {
     FAILING_SHORT_NONE,         /* nothing, and no error */
     FAILING_SHORT_CUT,          /* what fits into less than the buffer */
