@@ -23,7 +23,7 @@
 #include <sched.h>
 #include <string.h>
 
-#define WAIT_SECONDS 20
+#define WAIT_SECONDS 60
 
 /* What the load does before it ends. */
 #define ENOUGH 20
@@ -338,7 +338,7 @@ static bool try_teardown(const FailTry *fail, bool *refused)
 
 /* ---- The command lines ---- */
 
-static char *folder;
+static char *folder;            /* of recordings; NULL: there are none */
 
 static Config *make_config(const char *const *args)
 {
@@ -471,6 +471,8 @@ static void add_steps(void)
     if (g_str_equal(fail_sweep_host(), "kernel")) {
         return;
     }
+    folder = g_dir_make_tmp("fail-machine-XXXXXX", NULL);
+    g_assert_nonnull(folder);
     record("played");
     variants[1].config = recorded_config("recorded");
     variants[2].config = replayed_config("played");
@@ -493,14 +495,14 @@ int main(int argc, char **argv)
 {
     int ret;
 
-    folder = g_dir_make_tmp("fail-machine-XXXXXX", NULL);
-    g_assert_nonnull(folder);
     ret = fail_sweep_main(argc, argv, add_steps);
     for (size_t i = 0; i < G_N_ELEMENTS(variants); i++) {
         if (variants[i].config) {
             config_free(variants[i].config);
         }
     }
-    remove_files();
+    if (folder) {
+        remove_files();
+    }
     return ret;
 }
