@@ -352,6 +352,7 @@ static int hwpt_alloc_locked(EmulHost *host, struct iommu_hwpt_alloc *cmd)
         return ret;
     }
     pt = (EmulPt *)emul_object_find_locked(host, cmd->out_hwpt_id, EMUL_ANY);
+    g_assert(pt);
     pt->pasid_compat = cmd->flags & IOMMU_HWPT_ALLOC_PASID;
     if (cmd->flags & IOMMU_HWPT_FAULT_ID_VALID) {
         fault = (EmulFault *)emul_object_find_locked(host, cmd->fault_id,

@@ -12,7 +12,7 @@
 #include "host/iommufd-abi.h"
 
 #define RECORDING_MAGIC "VPUMPREC"
-#define RECORDING_VERSION 1
+#define RECORDING_VERSION 1u
 
 /* Longer payloads are not written, and not believed. */
 #define RECORD_LENGTH_MAX (UINT32_C(1) << 26)

@@ -330,6 +330,8 @@ static void note_request(ReplayHost *self, unsigned long request,
     case IOMMU_DESTROY:
         note_destroy(self, arg);
         break;
+    default:
+        break;
     }
 }
 

@@ -287,6 +287,8 @@ uint64_t sva_accel_mmio_read(SvaAccel *accel, uint64_t offset, unsigned size)
     case SVA_ACCEL_DEPTH:
         value = accel->config.depth;
         break;
+    default:
+        break;
     }
     lock_release(&accel->dev_lock);
     return value;
@@ -320,6 +322,8 @@ void sva_accel_mmio_write(SvaAccel *accel, uint64_t offset, unsigned size,
         break;
     case SVA_ACCEL_DOORBELL:
         ring_doorbell_locked(accel, value);
+        break;
+    default:
         break;
     }
     lock_release(&accel->dev_lock);

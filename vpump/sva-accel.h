@@ -29,7 +29,7 @@
 typedef struct SvaAccel SvaAccel;
 
 /* Slots, at most: each has its own page request group index. */
-#define SVA_ACCEL_DEPTH_MAX 512
+#define SVA_ACCEL_DEPTH_MAX 512u
 
 /* A group has at most as many pages, and no more than there are credits. */
 #define SVA_ACCEL_GROUP_PAGES 4

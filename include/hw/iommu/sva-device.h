@@ -27,7 +27,7 @@
 typedef struct SvaDevice SvaDevice;
 
 /* The most credits of a device: what VT-d's largest queue holds. */
-#define SVA_CREDITS_MAX 16384
+#define SVA_CREDITS_MAX 16384u
 
 /**
  * struct SvaGroup - a page request group; the device's, until it asks
