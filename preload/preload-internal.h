@@ -139,7 +139,7 @@ bool preload_bind(PreloadFile *file, PreloadHost *host, int from);
 int preload_find_number(unsigned first, unsigned last);
 
 /* What the emulated host calls @host itself, or -1. */
-int preload_host_fd(PreloadHost *host) REQUIRES(files_lock);
+int preload_host_fd(PreloadHost *host) EXCLUDES(files_lock);
 
 /* ---- preload-host.c: /dev/iommu and VFIO devices ---- */
 
