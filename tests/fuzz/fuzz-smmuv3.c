@@ -4,7 +4,6 @@
  */
 #include "fuzz-unit.h"
 
-#include "base/rcu.h"
 #include "hw/arm/smmuv3-internal.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
