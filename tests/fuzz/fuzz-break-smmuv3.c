@@ -73,7 +73,7 @@ static void break_command(Driver *d)
     };
     const uint64_t *words = bad[driver_below(d, G_N_ELEMENTS(bad))];
     const uint64_t sync[2] = { SMMU_SYNC, 0 };
-    unsigned interrupts = smmu_interrupts(d, SMMUV3_IRQ_CMD_SYNC);
+    unsigned interrupts;
     uint32_t at;
 
     smmu_run(d);

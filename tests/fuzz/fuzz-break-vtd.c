@@ -278,7 +278,7 @@ static void break_entry(Driver *d)
     };
     unsigned which = driver_below(d, G_N_ELEMENTS(bad));
     FuzzSlot *slot = slot_with(d, driver_below(d, 2));
-    uint64_t gpa = vtd_pasid_gpa(d, slot, 1) + 8 * bad[which].word;
+    uint64_t gpa = vtd_pasid_gpa(d, slot, 1) + UINT64_C(8) * bad[which].word;
     uint64_t word;
     DriverGroup *group;
 

@@ -115,7 +115,8 @@ uint64_t vtd_context_gpa(const FuzzSlot *slot)
 {
     unsigned table = slot->id >> 8 ? 2 : slot->id >> 7 & 1;
 
-    return DRIVER_CONTEXT + table * FUZZ_PAGE_BYTES + 32 * (slot->id & 0x7f);
+    return DRIVER_CONTEXT + table * FUZZ_PAGE_BYTES +
+           UINT64_C(32) * (slot->id & 0x7f);
 }
 
 static uint64_t pasid_dir(Driver *d, const FuzzSlot *slot)
@@ -125,7 +126,7 @@ static uint64_t pasid_dir(Driver *d, const FuzzSlot *slot)
 
 uint64_t vtd_pasid_gpa(Driver *d, const FuzzSlot *slot, uint32_t pasid)
 {
-    return pasid_dir(d, slot) + FUZZ_PAGE_BYTES + 64 * pasid;
+    return pasid_dir(d, slot) + FUZZ_PAGE_BYTES + UINT64_C(64) * pasid;
 }
 
 uint32_t vtd_request_pasid(uint32_t pasid)
@@ -440,7 +441,7 @@ static void map_page(Driver *d, FuzzSlot *slot, uint32_t pasid, unsigned page,
     unsigned pgtt = d->pgtt[slot - d->u->slots][pasid];
     uint64_t gpa;
 
-    store(d, DRIVER_FIRST_STAGE + 3 * FUZZ_PAGE_BYTES + 8 * page,
+    store(d, DRIVER_FIRST_STAGE + 3 * FUZZ_PAGE_BYTES + UINT64_C(8) * page,
           at ? at | 7 : 0);
     vtd_put(d, 0x12, 0);        /* IOTLB, global */
     vtd_wait(d, 0);

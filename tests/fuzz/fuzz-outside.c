@@ -234,7 +234,7 @@ static void act_write(FuzzUnit *u)
 /* Words of any kind, anywhere. */
 static void act_store(FuzzUnit *u)
 {
-    uint64_t gpa = fuzz_gpa(u) + 8 * (fuzz_u16(&u->in) % 512);
+    uint64_t gpa = fuzz_gpa(u) + UINT64_C(8) * (fuzz_u16(&u->in) % 512);
     unsigned count = 1 + fuzz_below(&u->in, 8);
 
     while (count-- > 0) {
@@ -358,7 +358,7 @@ static void act_fail(FuzzUnit *u)
 
 static void act_read_limit(FuzzUnit *u)
 {
-    emul_set_read_limit(u->host, 40 * fuzz_below(&u->in, 8));
+    emul_set_read_limit(u->host, UINT64_C(40) * fuzz_below(&u->in, 8));
 }
 
 static void act_stats(FuzzUnit *u)

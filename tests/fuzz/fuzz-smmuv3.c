@@ -68,9 +68,9 @@ static void store_ste(FuzzUnit *u, uint32_t sid, const uint64_t *words)
     uint32_t cfg = read32(u, A_STRTAB_BASE_CFG);
 
     if (FIELD_GET(cfg, STRTAB_BASE_CFG, FMT) == 1) {
-        fuzz_store(u, STRTAB_L2 + 64 * (sid % 64), words, 2);
+        fuzz_store(u, STRTAB_L2 + UINT64_C(64) * (sid % 64), words, 2);
     } else {
-        fuzz_store(u, STRTAB + 64 * (sid % 256), words, 2);
+        fuzz_store(u, STRTAB + UINT64_C(64) * (sid % 256), words, 2);
     }
 }
 
@@ -85,7 +85,9 @@ static void setup_tables(FuzzUnit *u, bool two_level)
             two_level ? 16 | 6 << 6 | 1 << 16 : 8);
     for (unsigned i = 0; i < FUZZ_SLOTS; i++) {
         if (two_level) {
-            fuzz_store(u, STRTAB + 8 * (u->slots[i].id >> 6 & 511), &desc, 1);
+            fuzz_store(u, STRTAB +
+                              UINT64_C(8) * (u->slots[i].id >> 6 & 511),
+                       &desc, 1);
         }
         store_ste(u, u->slots[i].id, bypass);
     }
@@ -268,7 +270,8 @@ static void act_respond(FuzzUnit *u)
     uint32_t size = 1u << MIN(FIELD_GET(base, Q_BASE, LOG2SIZE), 19);
     uint32_t at = (read32(u, A_PRIQ_PROD) - 1 - fuzz_below(&u->in, 8)) &
                   (size - 1);
-    uint64_t gpa = (base & FIELD_MASK(Q_BASE, ADDR)) + SMMUV3_PPR_BYTES * at;
+    uint64_t gpa = (base & FIELD_MASK(Q_BASE, ADDR)) + SMMUV3_PPR_BYTES *
+                   (uint64_t)at;
     uint64_t word0 = fuzz_load(u, gpa);
     uint64_t word1 = fuzz_load(u, gpa + 8);
 

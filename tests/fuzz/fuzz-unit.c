@@ -153,7 +153,7 @@ uint64_t fuzz_value(FuzzUnit *u, uint64_t old)
     case 9:
         return old + fuzz_u8(&u->in);
     case 10:
-        return old + 16 * fuzz_u8(&u->in);
+        return old + UINT64_C(16) * fuzz_u8(&u->in);
     default:
         return UINT64_MAX >> fuzz_below(&u->in, 64);
     }

@@ -63,7 +63,7 @@ static Viommu *create(const ViommuConfig *config, unsigned variant)
 
 static uint64_t context_gpa(uint32_t rid)
 {
-    return CONTEXT + 32 * (rid & 0xff);
+    return CONTEXT + UINT64_C(32) * (rid & 0xff);
 }
 
 static void store_context(FuzzUnit *u, uint32_t rid, uint64_t bits)
@@ -81,7 +81,8 @@ static void setup_tables(FuzzUnit *u)
     const uint64_t dir = PASID_TABLE | 1;
 
     for (unsigned i = 0; i < FUZZ_SLOTS; i++) {
-        fuzz_store(u, ROOT + 16 * (u->slots[i].id >> 8 & 0xff), root, 2);
+        fuzz_store(u, ROOT + UINT64_C(16) * (u->slots[i].id >> 8 & 0xff), root,
+                   2);
         store_context(u, u->slots[i].id, 0x1d);
     }
     fuzz_store(u, PASID_DIR, &dir, 1);
@@ -101,7 +102,7 @@ static void act_upper(FuzzUnit *u)
     uint64_t at = fuzz_u8(&u->in) & 1 ? ROOT : PASID_DIR;
     uint64_t word = fuzz_gpa(u) | fuzz_below(&u->in, 4);
 
-    fuzz_store(u, at + 8 * (fuzz_u16(&u->in) % 512), &word, 1);
+    fuzz_store(u, at + UINT64_C(8) * (fuzz_u16(&u->in) % 512), &word, 1);
 }
 
 static void act_pasid_entry(FuzzUnit *u)
@@ -120,7 +121,7 @@ static void act_pasid_entry(FuzzUnit *u)
         }
     }
     fuzz_flip(u, words, 8);
-    fuzz_store(u, PASID_TABLE + 64 * pasid, words, 8);
+    fuzz_store(u, PASID_TABLE + UINT64_C(64) * pasid, words, 8);
 }
 
 /* A first-stage entry, of a level where the table of the next one is. */
@@ -217,7 +218,8 @@ static void act_consume(FuzzUnit *u)
     unsigned how = fuzz_u8(&u->in);
 
     fuzz_write(u, A_PQH, 8, how & 1 ? fuzz_read(u, A_PQT, 8)
-                                    : fuzz_read(u, A_PQH, 8) + 32 * (how / 2));
+                                    : fuzz_read(u, A_PQH, 8) +
+                                          UINT64_C(32) * (how / 2));
 }
 
 /* ---- Descriptors ---- */
