@@ -58,7 +58,16 @@
 #define THREADS 2
 #endif
 
-#define oneshot(n) (n != A)     /* AIO_BH_ONESHOT */
+/*
+ * Who waits has his on the stack: nobody frees it, it is gone once it ran.
+ * Others are AIO_BH_ONESHOT.
+ */
+#ifdef SELF_DELETE
+#define on_stack(n) (n == W2)
+#else
+#define on_stack(n) (n == W1 || n == W2)
+#endif
+#define oneshot(n) (n != A && !on_stack(n))
 
 byte next[7];                   /* cds_wfcq_node::next */
 byte itail = INC, stail = SL;   /* incoming_tail, slice_tail */
@@ -221,6 +230,7 @@ inline callback()
     d_step {
         assert(!(node == A && gone));
         ran[node] = 1;
+        freed[node] = on_stack(node);   /* bh_wait_run() */
         runs = runs + (node == A);
         assert(runs <= batches)
     }
@@ -290,10 +300,14 @@ inline bh_poll()
     :: node == NIL -> break
     :: else ->
 #ifdef BAD_LEAVE_LATE
-        d_step {
-            run_it = scheduled[node] && !deleted[node];
-            die = false
-        };
+        if
+        :: node == A ->
+            d_step {
+                run_it = scheduled[node] && !deleted[node];
+                die = false
+            }
+        :: else -> leave_queue()
+        fi;
 #else
 #ifndef BAD_LEAVE_EARLY
         leave_queue();
@@ -317,9 +331,13 @@ inline bh_poll()
         fi;
 #endif
 #ifdef BAD_LEAVE_LATE
-        leave_queue();
         if
-        :: die -> free_node()
+        :: node == A ->
+            leave_queue();
+            if
+            :: die -> free_node()
+            :: else
+            fi
         :: else
         fi;
 #endif

@@ -2,12 +2,11 @@
 /*
  * A device that is removed, against readers and against who holds a reference:
  * hw/iommu/viommu-device.c (unpublish(), viommu_device_get(), _put()),
- * device-map.c; and against who translates: sva-tlb.c, viommu_translate() and
- * viommu_invalidate_sva() of sva-device.c.
+ * device-map.c, where a removal is one store; and against who translates:
+ * sva-tlb.c, viommu_translate() and viommu_invalidate_sva() of sva-device.c.
  *
- * The home thread looks the device up within a read section. A vCPU collects
- * devices in a section, takes a reference, and makes a host call with it
- * outside. The monitor removes the device. With TLB an emulated device
+ * The home thread looks the device up within a read section. A vCPU finds
+ * it in a section, takes a reference, and makes a host call with it outside. The monitor removes the device. With TLB an emulated device
  * translates in a section, from its cache or by a walk, and uses the result
  * there; the guest takes the page away and invalidates.
  *
@@ -73,7 +72,7 @@ active proctype home()
     ended++
 }
 
-/* viommu_device_collect(), and a walk over what it gave */
+/* viommu_device_next(), and a host call, without the config_lock even */
 active proctype vcpu()
 {
     bool found;

@@ -185,7 +185,8 @@ active proctype home()
     byte bytes;
     bool go_on;
 
-    reader_run();               /* queue_start_bh() */
+    watch = WATCHED;            /* queue_start_bh(), queue_reader_start() */
+    reader_run();
 end:
     do
     :: resume -> resume = false;        /* resume_bh() */

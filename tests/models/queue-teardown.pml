@@ -5,7 +5,8 @@
  *
  * A vCPU switches the event queue off and on, under a big lock; the monitor
  * unplugs the last device and plugs one in; another vCPU writes its consumer
- * index; the kernel has events, and may fail a read. Whoever needs the home
+ * index; the kernel has events, may fail a read, and may not let the fd be
+ * watched. Whoever needs the home
  * thread waits for it (aio_wait_bh_oneshot()) with all its locks but the
  * ring_lock.
  *
@@ -48,7 +49,7 @@ bool reading;                   /* somebody is in a read() of the fd */
 byte events, made;
 
 mtype scheduled = NONE;         /* the one-shot of who waits */
-bool done;
+bool done, refused;             /* its fd cannot be watched */
 bool resume;                    /* ViommuQueue::resume is scheduled */
 
 bool pump, pump_open, watched;  /* the home thread's */
@@ -189,8 +190,10 @@ end:
         scheduled = NONE;
         pump = true;
         pump_open = true;
-        run_pump();
-        watched = pump_open;
+        if                      /* queue_reader_start() */
+        :: watched = true; run_pump(); refused = false
+        :: stop_pump(); refused = true
+        fi;
         done = true
     :: scheduled == STOP ->
         scheduled = NONE;
@@ -216,8 +219,8 @@ inline open_queue()
         assert(!object);
         object = true;
         fd_open = true;
-        queue_open = true;
-        wait_for(START)
+        wait_for(START);
+        queue_open = !refused
     :: else
     fi
 }
