@@ -62,8 +62,9 @@ typedef struct RaceRun {
  * @check: all is quiet: assert that the books balance
  * @teardown: the threads have ended: count, free, assert that nothing is left
  * @expects: NULL, or whether a message to the operator is one that may come
- * @least: at least so much of each there was, or it was not what it is said
- *         to be
+ * @least, @enough: rounds go on until there was so much of each, and until
+ *                  this says so, too, if it is not NULL: only then has it been
+ *                  what it is said to be, however slow the machine is
  * @end: all rounds are over; may be NULL
  * @options: of its own, beside those of race_main(); or NULL
  */
@@ -78,6 +79,7 @@ typedef struct Race {
     void (*teardown)(void *opaque, RaceRun *run);
     bool (*expects)(const char *message);
     RaceCounts least;
+    bool (*enough)(void);
     void (*end)(void);
     const GOptionEntry *options;
 } Race;
@@ -87,8 +89,8 @@ typedef struct Race {
  *
  * Takes --seconds N (at least so long: 2), --cycles N (at least so many lives
  * of queues, and no time unless it is given, too), --seed S (of the first
- * round), --host NAME, and --patience N, which is that minute. The last line of its output that begins with "# race"
- * is for scripts/stress.
+ * round), --host NAME, and --patience N, which is that minute. The last line of
+ * its output that begins with "# race" is for scripts/stress.
  */
 int race_main(int argc, char **argv, const Race *race);
 

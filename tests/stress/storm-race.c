@@ -123,6 +123,11 @@ static void storm_teardown(void *opaque, RaceRun *run)
 
 /* ---- The run ---- */
 
+static bool storm_enough(void)
+{
+    return total(&books.sva_raised) > 0 && storm_race->enough(&books);
+}
+
 static void storm_end(void)
 {
     g_test_message("%" G_GUINT64_FORMAT " groups of SVA devices, %"
@@ -134,9 +139,9 @@ static void storm_end(void)
                    total(&books.automatic), total(&books.responses),
                    total(&books.flushes), total(&books.translations), busy);
     g_assert_cmpuint(busy, ==, 0);
-    /* It has been what it is said to be. */
-    g_assert_cmpuint(total(&books.sva_raised), >, 0);
-    storm_race->end(&books);
+    if (storm_race->end) {
+        storm_race->end(&books);
+    }
 }
 
 static const GOptionEntry options[] = {
@@ -157,6 +162,7 @@ int storm_race_main(int argc, char **argv, const StormRace *the_race)
         .teardown = storm_teardown,
         .expects = storm_expects,
         .least = the_race->least,
+        .enough = storm_enough,
         .end = storm_end,
         .options = options,
     };

@@ -21,7 +21,9 @@
  * @mix: what happens
  * @stride: from one quiet point to the next
  * @by_lives: @stride is of fault queues' lives; else of steps
- * @end: assert of the books of all units that it was what it is said to be
+ * @enough: do the books of all units say that it was what it is said to be?
+ *          Rounds go on until they do.
+ * @end: assert of these books what has to be in the end; may be NULL
  */
 typedef struct StormRace {
     const char *name;
@@ -29,6 +31,7 @@ typedef struct StormRace {
     uint64_t stride;
     bool by_lives;
     RaceCounts least;
+    bool (*enough)(const StormBooks *books);
     void (*end)(const StormBooks *books);
 } StormRace;
 

@@ -305,14 +305,16 @@ static void priq_teardown(void *opaque, RaceRun *run)
     g_free(r);
 }
 
+static bool priq_enough(void)
+{
+    return full > 0 && stray > 0 && no_answer > 0;
+}
+
 static void priq_end(void)
 {
     g_test_message("%" G_GUINT64_FORMAT " times full, %" G_GUINT64_FORMAT
                    " stray responses, %" G_GUINT64_FORMAT
                    " groups that an unplug ended", full, stray, no_answer);
-    g_assert_cmpuint(full, >, 0);
-    g_assert_cmpuint(stray, >, 0);
-    g_assert_cmpuint(no_answer, >, 0);
 }
 
 int main(int argc, char **argv)
@@ -326,6 +328,7 @@ int main(int argc, char **argv)
         .check = priq_check,
         .teardown = priq_teardown,
         .least = { .groups = 1, .plugs = 1 },
+        .enough = priq_enough,
         .end = priq_end,
     };
 

@@ -101,12 +101,15 @@ static bool map_expects(const char *message)
     return strstr(message, "is not in memory") || storm_expects(message);
 }
 
+static bool map_enough(void)
+{
+    return moves > 0 && aborts > 0;
+}
+
 static void map_end(void)
 {
     g_test_message("%" G_GUINT64_FORMAT " maps, %" G_GUINT64_FORMAT
                    " times the event queue was no memory", moves, aborts);
-    g_assert_cmpuint(moves, >, 0);
-    g_assert_cmpuint(aborts, >, 0);
 }
 
 int main(int argc, char **argv)
@@ -121,6 +124,7 @@ int main(int argc, char **argv)
         .teardown = map_teardown,
         .expects = map_expects,
         .least = { .events = 1, .groups = 1 },
+        .enough = map_enough,
         .end = map_end,
     };
 

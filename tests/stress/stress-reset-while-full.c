@@ -81,12 +81,15 @@ static void full_teardown(void *opaque, RaceRun *run)
     event_unit_teardown(unit, run);
 }
 
+static bool full_enough(void)
+{
+    return full > 0 && lost > 0;
+}
+
 static void full_end(void)
 {
     g_test_message("%" G_GUINT64_FORMAT " times both queues were full, %"
                    G_GUINT64_FORMAT " events lost", full, lost);
-    g_assert_cmpuint(full, >, 0);
-    g_assert_cmpuint(lost, >, 0);
 }
 
 int main(int argc, char **argv)
@@ -100,6 +103,7 @@ int main(int argc, char **argv)
         .check = event_unit_check,
         .teardown = full_teardown,
         .least = { .events = 1, .resets = 1, .lives = 2 },
+        .enough = full_enough,
         .end = full_end,
     };
 

@@ -46,11 +46,15 @@ static void unplug_teardown(void *opaque, RaceRun *run)
     event_unit_teardown(unit, run);
 }
 
+static bool unplug_enough(void)
+{
+    return discarded > 0;
+}
+
 static void unplug_end(void)
 {
     g_test_message("%" G_GUINT64_FORMAT " events found their device gone",
                    discarded);
-    g_assert_cmpuint(discarded, >, 0);
 }
 
 int main(int argc, char **argv)
@@ -64,6 +68,7 @@ int main(int argc, char **argv)
         .check = event_unit_check,
         .teardown = unplug_teardown,
         .least = { .events = 1, .plugs = EVENT_PORTS + 1, .lives = 2 },
+        .enough = unplug_enough,
         .end = unplug_end,
     };
 
