@@ -58,7 +58,8 @@ typedef struct RecordHeader {
     uint32_t length;            /* of the payload, without its padding */
     uint16_t type;              /* enum RecordType */
     uint16_t reserved;          /* 0 */
-    uint64_t time_ns;           /* since time 0; never less than before */
+    uint64_t time_ns;           /* since time 0; never less than before, and
+                                 * never above INT64_MAX */
     uint32_t subject;
     uint32_t serial;            /* of the record in the file, from 0 */
     uint32_t payload_crc;       /* with the padding, which is 0 */

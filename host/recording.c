@@ -289,6 +289,9 @@ static const char *check_header(const Reader *reader,
     if (header->time_ns < reader->recording->last_ns) {
         return "earlier than the one before";
     }
+    if (header->time_ns > INT64_MAX) {
+        return "later than any clock can say";
+    }
     if (header->type >= G_N_ELEMENTS(record_funcs) ||
         !record_funcs[header->type] || header->reserved != 0) {
         return "of no known type";

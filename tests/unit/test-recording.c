@@ -269,6 +269,30 @@ static void sign(uint8_t *bytes, size_t size)
     }
 }
 
+/* The last record is as late as can be, or later. */
+static bool plays_until(uint64_t time_ns)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    const size_t last = whole->len - sizeof(RecordHeader);
+    g_autoptr(GByteArray) played = NULL;
+    bool shortened;
+
+    g_byte_array_append(bytes, whole->data, whole->len);
+    memcpy(bytes->data + last + offsetof(RecordHeader, time_ns), &time_ns,
+           sizeof(time_ns));
+    sign(bytes->data, bytes->len);
+    write_file(bytes->data, bytes->len);
+    played = play(0, &shortened);
+    return played != NULL;
+}
+
+static void test_time(void)
+{
+    g_assert_true(plays_until(INT64_MAX));
+    g_assert_false(plays_until((uint64_t)INT64_MAX + 1));
+    g_assert_false(plays_until(UINT64_MAX));
+}
+
 static void test_nonsense(void)
 {
     unsigned rounds = g_test_quick() ? 5000 : 100000;
@@ -403,6 +427,7 @@ int main(int argc, char **argv)
     add("cut/says-where", test_shortened);
     add("damaged/at-any-byte-is-refused", test_damaged);
     add("damaged/without-one-record-is-refused", test_record_missing);
+    add("damaged/time-is-one-that-clocks-have", test_time);
     add("nonsense/does-no-harm", test_nonsense);
     add("hosts/are-chosen-by-name", test_hosts);
     add("refused/says-why", test_messages);
