@@ -200,7 +200,7 @@ bool preload_open(const char *path, int flags, int *fd)
         *fd = open_iommufd(flags);
         return true;
     }
-    if (strncmp(path, VFIO_FOLDER, strlen(VFIO_FOLDER))) {
+    if (strncmp(path, VFIO_FOLDER, strlen(VFIO_FOLDER)) != 0) {
         return false;
     }
     device = device_find(path + strlen(VFIO_FOLDER));

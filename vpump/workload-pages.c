@@ -217,7 +217,7 @@ static bool raise_pages(LoadDevice *device, HardwarePageRequest *request,
                         GUEST_FRAME_BYTES;
 
     for (uint32_t i = 0; i < count; i++) {
-        request->addr = addr + i * GUEST_FRAME_BYTES;
+        request->addr = addr + (uint64_t)i * GUEST_FRAME_BYTES;
         request->last = i == count - 1;
         if (host->hardware->request_page(host, request) != HARDWARE_QUEUED) {
             return false;
