@@ -74,18 +74,18 @@ PreloadHost *preload_host_get(unsigned number)
 void preload_host_put(PreloadHost *host)
 {
     PreloadHost **at = &hosts;
+    bool last;
 
     lock_acquire(&files_lock);
-    if (--host->refs > 0) {
-        host = NULL;
-    } else {
+    last = --host->refs == 0;
+    if (last) {
         while (*at != host) {
             at = &(*at)->next;
         }
         *at = host->next;
     }
     lock_release(&files_lock);
-    if (host) {
+    if (last) {
         host_iommu_free(host->iommu);
         g_free(host);
     }

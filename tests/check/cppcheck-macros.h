@@ -10,3 +10,7 @@
     for (at = any_of(list); at; at = any_of(at))
 #define cds_hlist_for_each_entry_safe_2(at, next, list, member) \
     for (at = any_of(list), next = any_of(at); at; at = next, next = any_of(at))
+#define G_GINT64_FORMAT "li"
+#define G_GUINT64_FORMAT "lu"
+#define G_GINT64_MODIFIER "l"
+#define VPUMP_VERSION "0"
