@@ -10,6 +10,9 @@
 
 #include <errno.h>
 
+/* Interrupted reads in a row, after which a queue that closes is left as it is. */
+#define MAX_INTERRUPTS 16
+
 struct EventPump {
     const EventSinkOps *ops;    /* [const] */
     void *opaque;               /* [const] */
@@ -126,12 +129,13 @@ EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
 
 /*
  * What is left, however fast it fills at most a full queue of it, with a turn
- * for the LOST_EVENTS header.
+ * for the LOST_EVENTS header. A host that only says EINTR has nothing.
  */
 static void pump_drain(EventPump *pump)
 {
     const HostQueue *queue = &pump->reader.queue;
     uint64_t budget = queue->depth + UINT64_C(2);
+    unsigned interrupts = 0;
     uint64_t taken;
     ssize_t ret;
 
@@ -139,15 +143,16 @@ static void pump_drain(EventPump *pump)
     while (budget > 0) {
         ret = queue_reader_fill(&pump->reader,
                                 buf_size(queue, EVENT_PUMP_BATCH));
-        if (ret <= 0 && ret != -EINTR) {
+        if (ret == -EINTR && ++interrupts < MAX_INTERRUPTS) {
+            continue;
+        }
+        if (ret <= 0) {
             break;
         }
-        taken = MAX(ret, 0) / slot_size(queue);
-        taken = MAX(taken, 1);
+        interrupts = 0;
+        taken = MAX(ret / slot_size(queue), 1);
         budget -= MIN(budget, taken);
-        if (ret > 0) {
-            pump_take(pump, ret);
-        }
+        pump_take(pump, ret);
     }
 }
 

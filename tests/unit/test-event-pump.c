@@ -449,6 +449,17 @@ static void test_free_ends_however_fast_it_fills(Fixture *f,
     g_assert_cmpuint(f->sink.count, <=, DEPTH + EVENT_PUMP_BATCH);
 }
 
+/* However large the queue is: nobody waits for half a million reads. */
+static void test_free_gives_up_on_eintr(Fixture *f, gconstpointer data)
+{
+    push_events(&f->host, 1);
+    f->host.err = EINTR;
+    f->host.err_times = UINT32_MAX;
+    event_pump_free(g_steal_pointer(&f->pump));
+    g_assert_cmpuint(UINT32_MAX - f->host.err_times, <=, 16);
+    assert_payloads(f, 0);
+}
+
 static void test_fd_that_cannot_be_watched(Fixture *f, gconstpointer data)
 {
     /* epoll refuses a memfd: EPERM. */
@@ -524,6 +535,7 @@ int main(int argc, char **argv)
     ADD("ready-but-empty-closes", test_ready_but_empty_closes);
     ADD("malformed-read-is-skipped", test_malformed_read_is_skipped);
     ADD("free-drains", test_free_drains);
+    ADD("free-gives-up-on-eintr", test_free_gives_up_on_eintr);
     ADD("free-ends-however-fast-it-fills",
         test_free_ends_however_fast_it_fills);
     g_test_add("/event-pump/fd-that-cannot-be-watched", Fixture, NULL, NULL,
