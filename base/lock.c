@@ -28,6 +28,8 @@ void lock_init(Lock *lock, LockRank rank)
     int ret = pthread_mutex_init(&lock->mutex, NULL);
 
     g_assert(ret == 0);
+    ret = pthread_mutex_init(&lock->turnstile, NULL);
+    g_assert(ret == 0);
     lock->rank = rank;
 }
 
@@ -36,12 +38,21 @@ void lock_destroy(Lock *lock)
     int ret = pthread_mutex_destroy(&lock->mutex);
 
     g_assert(ret == 0);
+    ret = pthread_mutex_destroy(&lock->turnstile);
+    g_assert(ret == 0);
 }
 
 void lock_acquire(Lock *lock) NO_THREAD_SAFETY_ANALYSIS
 {
     rank_push(lock->rank);
+    if (lock->rank != LOCK_RANK_CONFIG) {
+        pthread_mutex_lock(&lock->mutex);
+        return;
+    }
+    /* Whoever sleeps for the mutex keeps others from it. */
+    pthread_mutex_lock(&lock->turnstile);
     pthread_mutex_lock(&lock->mutex);
+    pthread_mutex_unlock(&lock->turnstile);
 }
 
 void lock_release(Lock *lock) NO_THREAD_SAFETY_ANALYSIS

@@ -6,8 +6,6 @@
  */
 #include "hw/arm/smmuv3-internal.h"
 
-#include <sched.h>
-
 static uint32_t cr0_implemented(const Smmuv3 *s)
 {
     return FIELD_MASK(CR0, SMMUEN) |
@@ -66,14 +64,14 @@ static void reattach_all(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
 }
 
 /*
- * Until the command queue is empty, off or in error. In between others get the
- * lock and may do what they like, a reset included: all is read anew each time.
+ * Until the command queue is empty, off or in error. In between those who wait
+ * for the lock get it (see lock_acquire()) and may do what they like, a reset
+ * included: all is read anew each time.
  */
 static void consume_all(Smmuv3 *s) REQUIRES(&s->parent.config_lock)
 {
     while (smmuv3_cmdq_consume(s)) {
         lock_release(&s->parent.config_lock);
-        sched_yield();
         lock_acquire(&s->parent.config_lock);
     }
 }

@@ -7,8 +7,6 @@
  */
 #include "hw/i386/vtd-internal.h"
 
-#include <sched.h>
-
 #define GCMD_TE FIELD_MASK(GCMD, TE)
 #define GCMD_QIE FIELD_MASK(GCMD, QIE)
 
@@ -78,14 +76,14 @@ static void set_translation(Vtd *v, bool on) REQUIRES(&v->parent.config_lock)
 }
 
 /*
- * Until the queue is empty, off or in error. In between others get the lock and
- * may do what they like, a reset included: all is read anew each time.
+ * Until the queue is empty, off or in error. In between those who wait for the
+ * lock get it (see lock_acquire()) and may do what they like, a reset included:
+ * all is read anew each time.
  */
 static void consume_all(Vtd *v) REQUIRES(&v->parent.config_lock)
 {
     while (vtd_inv_consume(v)) {
         lock_release(&v->parent.config_lock);
-        sched_yield();
         lock_acquire(&v->parent.config_lock);
     }
 }

@@ -52,7 +52,8 @@
  *                   hardware (program and tests only)
  * @LOCK_RANK_BIG: stand-in for a monitor's big lock (program and tests only)
  * @LOCK_RANK_DEVICE: stand-in for a device's own lock (program and tests only)
- * @LOCK_RANK_CONFIG: Viommu::config_lock
+ * @LOCK_RANK_CONFIG: Viommu::config_lock; each gets it in turn, see
+ *                    lock_acquire()
  * @LOCK_RANK_MEMORY: GuestMem::lock
  * @LOCK_RANK_RING: Viommu::ring_lock
  * @LOCK_RANK_MOCK_DEVICE: a device of the kernel's mock driver: held across
@@ -76,10 +77,13 @@ typedef enum LockRank {
 
 typedef struct LOCK_ATTRIBUTE(capability("mutex")) Lock {
     pthread_mutex_t mutex;
+    pthread_mutex_t turnstile;  /* of LOCK_RANK_CONFIG: held while waiting */
     LockRank rank;              /* [const] */
 } Lock;
 
-#define LOCK_INITIALIZER(r) { .mutex = PTHREAD_MUTEX_INITIALIZER, .rank = (r) }
+#define LOCK_INITIALIZER(r)                                                   \
+    { .mutex = PTHREAD_MUTEX_INITIALIZER,                                     \
+      .turnstile = PTHREAD_MUTEX_INITIALIZER, .rank = (r) }
 
 /*
  * Whoever makes or unmakes a lock is alone with what it guards: from the call
@@ -103,6 +107,9 @@ static inline void lock_assume_alone(const Lock *lock)
 
 /**
  * lock_acquire() - take @lock
+ *
+ * LOCK_RANK_CONFIG: who releases it and takes it again comes behind a thread
+ * that sleeps for it. (A mutex would be his again before the other is awake.)
  *
  * Context: May block. Debug builds assert that the thread holds no lock of
  * @lock's rank or above.

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/lock.h"
 
+#include "base/thread.h"
+#include "proc-self.h"
+
 #include <glib.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <unistd.h>
 
 static Lock config_lock = LOCK_INITIALIZER(LOCK_RANK_CONFIG);
 static Lock ring_lock = LOCK_INITIALIZER(LOCK_RANK_RING);
@@ -28,6 +34,49 @@ static void test_host_may_be_called(void)
     lock_assert_may_call_host();
     lock_release(&mock_lock);
     lock_release(&config_lock);
+}
+
+static atomic_int waiter_tid;
+static bool waiter_was_there GUARDED_BY(&config_lock);
+
+static void *take_a_turn(void *opaque)
+{
+    atomic_store(&waiter_tid, gettid());
+    lock_acquire(&config_lock);
+    waiter_was_there = true;
+    lock_release(&config_lock);
+    return NULL;
+}
+
+/* Holds config_lock until a thread sleeps for it. */
+static pthread_t start_waiter(void) REQUIRES(&config_lock)
+{
+    pthread_t thread;
+
+    waiter_was_there = false;
+    atomic_store(&waiter_tid, 0);
+    g_assert_cmpint(thread_create(&thread, take_a_turn, NULL), ==, 0);
+    while (!atomic_load(&waiter_tid) ||
+           !proc_self_is_asleep(atomic_load(&waiter_tid))) {
+        sched_yield();
+    }
+    return thread;
+}
+
+/* As a vCPU with a long command queue does. */
+static void test_who_lets_go_is_not_the_next(void)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        pthread_t waiter;
+
+        lock_acquire(&config_lock);
+        waiter = start_waiter();
+        lock_release(&config_lock);
+        lock_acquire(&config_lock);
+        g_assert_true(waiter_was_there);
+        lock_release(&config_lock);
+        pthread_join(waiter, NULL);
+    }
 }
 
 #ifdef LOCK_DEBUG
@@ -99,6 +148,8 @@ int main(int argc, char **argv)
     g_test_add_func("/lock/upwards-is-allowed", test_upwards_is_allowed);
     g_test_add_func("/lock/host-may-be-called-under-mock-device",
                     test_host_may_be_called);
+    g_test_add_func("/lock/who-lets-go-is-not-the-next",
+                    test_who_lets_go_is_not_the_next);
 #ifdef LOCK_DEBUG
     g_test_add_data_func("/lock/ring-then-config-aborts",
                          (gconstpointer)(uintptr_t)ring_then_config,
