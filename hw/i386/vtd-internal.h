@@ -351,11 +351,13 @@ enum { VTD_PASID_BUCKETS = 64 };
  * @pasids: VtdAttachment by key, on the host: a hash table that never has to
  *          grow. An emulated device has none. [config_lock]
  * @pasid_count: how many. [config_lock]
+ * @pasid_seed: for the hash. [const] once attached
  */
 typedef struct VtdDevice {
     ViommuDevice parent;        /* first */
     struct cds_hlist_head pasids[VTD_PASID_BUCKETS];
     unsigned pasid_count;
+    uint32_t pasid_seed;
 } VtdDevice;
 
 static inline Vtd *vtd_from(Viommu *viommu)

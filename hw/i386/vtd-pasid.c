@@ -116,9 +116,15 @@ static PasidTarget pasid_target(Vtd *v, uint16_t rid, uint32_t pasid)
 
 /* ---- What the host has ---- */
 
+/* By a number that the guest does not know: it chooses the PASIDs. */
 static struct cds_hlist_head *bucket_of(VtdDevice *d, uint32_t pasid)
 {
-    return &d->pasids[pasid % VTD_PASID_BUCKETS];
+    uint32_t hash = pasid ^ d->pasid_seed;
+
+    /* MurmurHash3's finalizer: each bit has to do with all others. */
+    hash = (hash ^ hash >> 16) * UINT32_C(0x85ebca6b);
+    hash = (hash ^ hash >> 13) * UINT32_C(0xc2b2ae35);
+    return &d->pasids[(hash ^ hash >> 16) % VTD_PASID_BUCKETS];
 }
 
 VtdAttachment *vtd_attachment_find(VtdDevice *d, uint32_t pasid)
@@ -480,7 +486,9 @@ bool vtd_attach(Viommu *viommu, ViommuDevice *device, GError **error)
 {
     Vtd *v = vtd_from(viommu);
     VtdDevice *d = device_from(device);
+
     lock_assert_held(&v->parent.config_lock);
+    d->pasid_seed = g_random_int();
     if (!sync_all(v, d, VTD_ALL_DIDS, pasid_sync, error)) {
         vtd_detach(viommu, device);
         return false;
@@ -492,6 +500,7 @@ void vtd_detach(Viommu *viommu, ViommuDevice *device)
 {
     Vtd *v = vtd_from(viommu);
     VtdDevice *d = device_from(device);
+
     lock_assert_held(&v->parent.config_lock);
     sync_attached(v, d, VTD_ALL_DIDS, pasid_detach_one, NULL);
 }

@@ -6,6 +6,7 @@
  */
 #include "pasid-fixture.h"
 
+#include "base/rcu.h"
 #include "host/vfio-abi.h"
 
 #include <errno.h>
@@ -296,6 +297,39 @@ static void test_pasids_up_to_the_limit(void)
     g_assert_cmpuint(message_log_count(), ==, 0);
 }
 
+static unsigned longest_chain(const VtdDevice *d)
+{
+    unsigned longest = 0;
+
+    for (unsigned i = 0; i < VTD_PASID_BUCKETS; i++) {
+        const struct cds_hlist_node *node;
+        unsigned length = 0;
+
+        for (node = d->pasids[i].next; node; node = node->next) {
+            length++;
+        }
+        longest = MAX(longest, length);
+    }
+    return longest;
+}
+
+/* 127 that are alike, in as many chains as there are for half of them. */
+static void test_chosen_pasids_stand_apart(void)
+{
+    DeviceEntry *entry;
+
+    repeat_page(1);
+    invalidate_all();
+    pasid_assert_on(device, 64, SPACE);
+    pasid_assert_on(device, 127 * 64, SPACE);
+    rcu_section_enter();
+    entry = device_map_find_virt(pf.v->parent.devices, RID);
+    /* With some seed there are more: with one of 100 million. */
+    g_assert_cmpuint(longest_chain(caa_container_of(entry, VtdDevice,
+                                                    parent.entry)), <, 18);
+    rcu_section_leave();
+}
+
 static void test_limit_is_no_obstacle_to_a_plug(void)
 {
     vtd_fixture_unplug(pf.f, device, RID);
@@ -462,6 +496,7 @@ static const FixtureTest tests[] = {
     { test_pasids_are_limited, "limit/detached-beyond" },
     { test_pasids_up_to_the_limit, "limit/reached" },
     { test_limit_is_no_obstacle_to_a_plug, "limit/plug" },
+    { test_chosen_pasids_stand_apart, "limit/chosen-pasids-stand-apart" },
     { test_change_that_fails_leaves_nothing, "refused/leaves-nothing" },
     { test_host_needs_what_the_guest_sees, "host/needs-what-the-guest-sees" },
     { test_host_needs_no_more, "host/needs-no-more" },
