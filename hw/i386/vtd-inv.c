@@ -22,8 +22,13 @@
 /* Descriptors read from guest memory at a time. */
 #define INV_CHUNK 128
 
-/* Descriptors run at a time. */
+/*
+ * What is done before the config_lock is let go of, counted in descriptors. To
+ * complete invalidations is to call the host for each PASID that they concern,
+ * and to wait for a grace period; to drain is to wait for the home thread.
+ */
 #define INV_RUN 256
+#define INV_WAIT_COST 16
 
 /**
  * struct InvRun - descriptors being run
@@ -31,7 +36,7 @@
  * @base, @size: of it, in bytes
  * @stride: bytes of a descriptor
  * @head, @tail: offsets; @head is what IQH will say
- * @count: descriptors run
+ * @cost: of what was run, as INV_RUN counts it
  * @scans: of the Vtd, when this began
  * @chunk, @chunk_count, @chunk_next: read and not yet run
  */
@@ -42,7 +47,7 @@ typedef struct InvRun {
     uint32_t stride;
     uint32_t head;
     uint32_t tail;
-    unsigned count;
+    unsigned cost;
     unsigned scans;
     uint64_t chunk[INV_CHUNK * 4];
     uint32_t chunk_count;
@@ -70,6 +75,18 @@ void vtd_inv_complete(Vtd *v)
         v->pending.sva_stale = false;
         viommu_invalidate_sva(&v->parent);
     }
+}
+
+/* The same for a descriptor that has to come after those before it. */
+static void complete_for(Vtd *v, InvRun *run) REQUIRES(&v->parent.config_lock)
+{
+    const VtdPending *pending = &v->pending;
+
+    if (pending->has_change || pending->flush_count > 0 ||
+        pending->sva_stale) {
+        run->cost += INV_WAIT_COST;
+    }
+    vtd_inv_complete(v);
 }
 
 /* What has both; perhaps more. */
@@ -178,7 +195,7 @@ static void run_pasid_iotlb(Vtd *v, const VtdDescriptor *desc)
     flush_noted(v, &flush);
 }
 
-static void run_page_response(Vtd *v, const VtdDescriptor *desc)
+static void run_page_response(Vtd *v, InvRun *run, const VtdDescriptor *desc)
     REQUIRES(&v->parent.config_lock)
 {
     uint64_t word0 = desc->word[0];
@@ -190,7 +207,7 @@ static void run_page_response(Vtd *v, const VtdDescriptor *desc)
     };
 
     if (v->pending.device_tlb) {
-        vtd_inv_complete(v);    /* the device must not see those later */
+        complete_for(v, run);   /* the device must not see those later */
     } else {
         look_at_tables(v);      /* which end groups */
     }
@@ -212,8 +229,9 @@ static void run_wait(Vtd *v, InvRun *run, const VtdDescriptor *desc)
     uint64_t address = desc->word[1] & FIELD_MASK(WAIT_DESC1, STATUS_ADDR);
     uint64_t word0 = desc->word[0];
 
-    vtd_inv_complete(v);
+    complete_for(v, run);
     if (FIELD_GET(word0, WAIT_DESC0, PD)) {
+        run->cost += INV_WAIT_COST;
         viommu_drain_page_requests(&v->parent);
     }
     publish(v, run);
@@ -259,7 +277,7 @@ static void run_descriptor(Vtd *v, InvRun *run, const VtdDescriptor *desc)
         run_wait(v, run, desc);
         break;
     case VTD_DESC_PAGE_RESPONSE:
-        run_page_response(v, desc);
+        run_page_response(v, run, desc);
         break;
     }
 }
@@ -301,7 +319,7 @@ static VtdDescriptor chunk_next(InvRun *run)
 static bool may_go_on(const Vtd *v, const InvRun *run)
     REQUIRES(&v->parent.config_lock)
 {
-    return run->head != run->tail && run->count < INV_RUN &&
+    return run->head != run->tail && run->cost < INV_RUN &&
            run->scans == v->pending.scans;
 }
 
@@ -321,7 +339,7 @@ static VtdIqei run_some(Vtd *v, InvRun *run) REQUIRES(&v->parent.config_lock)
         }
         run->head = (run->head + run->stride) & (run->size - 1);
         run_descriptor(v, run, &desc);
-        run->count++;
+        run->cost++;
     }
     return VTD_IQEI_NONE;
 }
@@ -349,7 +367,7 @@ static bool run_begin(Vtd *v, InvRun *run)
     /* IQA may have been written since, which it must not. */
     run->head = v->reg[R_IQH] & (run->size - run->stride);
     run->tail = v->reg[R_IQT];
-    run->count = 0;
+    run->cost = 0;
     run->scans = v->pending.scans;
     run->chunk_count = 0;
     run->chunk_next = 0;

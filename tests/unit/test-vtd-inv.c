@@ -127,6 +127,33 @@ static void test_a_step_is_bounded(void)
     g_assert_false(step());
 }
 
+/* A pair counts for 18: with the 15th they are more than 256. */
+static void check_pairs(uint64_t first, uint64_t wait)
+{
+    setup_queue(0, true);
+    for (unsigned i = 1; i <= 20; i++) {
+        vtd_guest_put(f, first, 0);
+        vtd_guest_put(f, VTD_DESC_WAIT | SW | wait | (uint64_t)i << 32,
+                      VTD_GUEST_FREE + 4 * i);
+    }
+    set_tail(f->iq_tail);
+    g_assert_true(step());
+    g_assert_cmphex(vtd_guest_read64(f, A_IQH), ==, 15 * 64);
+    assert_numbered(1, 15);
+    g_assert_cmpuint(numbered(16), ==, 0);
+    g_assert_false(step());
+    assert_done();
+    assert_numbered(1, 20);
+}
+
+/* Sooner if the host is called, or readers or page requests are waited for. */
+static void test_what_waits_counts_for_many(void)
+{
+    check_pairs(vtd_desc_iotlb(IOTLB_G_GLOBAL, 0), 0);
+    check_pairs(VTD_DESC_DEVICE_TLB, 0);
+    check_pairs(VTD_DESC_IEC, FIELD_MASK(WAIT_DESC0, PD));
+}
+
 /* And after the tables were looked at. */
 static void test_a_look_at_the_tables_ends_a_step(void)
 {
@@ -353,6 +380,7 @@ int main(int argc, char **argv)
     static const FixtureTest tests[] = {
         { test_every_size_and_width_wraps, "every-size-and-width-wraps" },
         { test_a_step_is_bounded, "step/is-bounded" },
+        { test_what_waits_counts_for_many, "step/what-waits-counts-for-many" },
         { test_a_look_at_the_tables_ends_a_step, "step/ends-with-tables" },
         { test_all_but_one_entry_are_usable, "all-but-one-entry-are-usable" },
         { test_same_tail_again_runs_nothing, "same-tail-again-runs-nothing" },
