@@ -137,7 +137,8 @@ static bool print_results(Run *run, const RunResult *results, size_t count,
     }
     if (output_wants_report(&run->output)) {
         g_autofree char *json = run_report_json(
-            VPUMP_VERSION, run->config->sandbox, run->seconds, problems, results, count);
+            VPUMP_VERSION, run->config->sandbox, run->seconds, problems,
+            results, count);
 
         return output_write_report(&run->output, json, error);
     }

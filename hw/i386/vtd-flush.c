@@ -4,8 +4,8 @@
  * collected until a wait descriptor wants them done, and sent with one ioctl
  * for each first-stage HWPT whose domain and PASID they name.
  *
- * Devices are found under RCU, and a reference is held to each while the host
- * is called: it may be unplugged meanwhile, and then its removal waits.
+ * The config_lock keeps the devices and what they are attached to; none the
+ * less a reference is held to each while the host is called.
  */
 #include "hw/i386/vtd-internal.h"
 

@@ -26,8 +26,8 @@
 #define ACQUIRES(...) LOCK_ATTRIBUTE(acquire_capability(__VA_ARGS__))
 #define RELEASES(...) LOCK_ATTRIBUTE(release_capability(__VA_ARGS__))
 /*
- * On a file-scope object, or on a field behind its Lock: GUARDED_BY(&lock). Only
- * Clang 19 and later resolve the latter.
+ * On a file-scope object, or on a field behind its Lock: GUARDED_BY(&lock).
+ * Only Clang 19 and later resolve the latter.
  */
 #if defined(__clang_major__) && __clang_major__ >= 19
 #define GUARDED_BY(x) LOCK_ATTRIBUTE(guarded_by(x))

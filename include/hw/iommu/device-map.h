@@ -4,7 +4,8 @@
  * gives them and by the one that the host gives them.
  *
  * Lookups take no lock and look at DEVICE_MAP_PROBES slots at most, whatever
- * the IDs. Adding and removing copy the map: they cost time by its size.
+ * the IDs. Adding copies the map, so it costs time by its size; removing does
+ * not, and a walk passes the places of those removed since.
  *
  * Threads: any, registered with RCU; device_map_find_*() inside a read-side
  *          section.
