@@ -62,14 +62,18 @@ def try_one(sources, build, mistake):
 def main():
     sources, build = (pathlib.Path(arg).resolve() for arg in sys.argv[1:3])
     wanted = sys.argv[3:]
-    chosen = [m for m in mistakes.load() if not wanted or m.name in wanted]
+    known = mistakes.load()
+    unknown = sorted(set(wanted) - {m.name for m in known})
+    if unknown:
+        sys.exit(f'no mistake {", ".join(unknown)} in tests/claims/mistakes')
+    chosen = [m for m in known if not wanted or m.name in wanted]
     failed = 0
 
     for mistake in chosen:
         what = try_one(sources, build, mistake)
         failed += what != 'found'
         print(f'{mistake.name:36} {mistake.path:56} {what}', flush=True)
-    print(f'{len(chosen) - failed} passed, {failed} failed')
+    print(f'\n{len(chosen) - failed} passed, {failed} failed')
     return failed > 0 or not chosen
 
 

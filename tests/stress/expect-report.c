@@ -7,10 +7,10 @@
  *   expect-report NAME END PATTERN PROGRAM [ARGUMENTS]
  *
  * END is an exit status, or SIG and the number of a signal; both that and
- * PATTERN are regular expressions; ARGUMENTS one word, with spaces between them. Where bugs are
- * planted by the linker (planted.c), NAME says which of them the program has.
- * Goes by the runner's time limit, as a silent detector may mean a real
- * deadlock.
+ * PATTERN are regular expressions; ARGUMENTS one word, with spaces between
+ * them. Where bugs are planted by the linker (planted.c), NAME says which of
+ * them the program has. Goes by the runner's time limit, as a silent detector
+ * may mean a real deadlock.
  */
 #include <glib.h>
 #include <stdlib.h>
