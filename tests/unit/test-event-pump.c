@@ -440,6 +440,17 @@ static void test_free_drains(Fixture *f, gconstpointer data)
     assert_payloads(f, 3 * EVENT_PUMP_BATCH);
 }
 
+/* An interrupted read says nothing of what there is. */
+static void test_free_drains_though_interrupted(Fixture *f,
+                                                gconstpointer data)
+{
+    push_events(&f->host, 3);
+    f->host.err = EINTR;
+    f->host.err_times = 2;
+    event_pump_free(g_steal_pointer(&f->pump));
+    assert_payloads(f, 3);
+}
+
 static void test_free_ends_however_fast_it_fills(Fixture *f,
                                                  gconstpointer data)
 {
@@ -536,6 +547,7 @@ int main(int argc, char **argv)
     ADD("malformed-read-is-skipped", test_malformed_read_is_skipped);
     ADD("free-drains", test_free_drains);
     ADD("free-gives-up-on-eintr", test_free_gives_up_on_eintr);
+    ADD("free-drains-though-interrupted", test_free_drains_though_interrupted);
     ADD("free-ends-however-fast-it-fills",
         test_free_ends_however_fast_it_fills);
     g_test_add("/event-pump/fd-that-cannot-be-watched", Fixture, NULL, NULL,

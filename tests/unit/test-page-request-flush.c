@@ -128,6 +128,20 @@ static void test_host_takes_too_much(void)
     assert_counts(f, 0, 0, 4);
 }
 
+/* Nor do answers that were not in the write count as taken. */
+static void test_host_takes_more_than_a_batch(void)
+{
+    const FlushCase c = { .count = PAGE_REQUEST_BATCH + 2 };
+    g_autoptr(Fixture) f = fixture_new(1024);
+
+    answer_cookies(f, &c);
+    f->fake.steps[0].ret = 8 * c.count;
+    g_assert_cmpint(flush(f), ==, 0);
+    g_assert_cmpuint(f->fake.taken_count, ==, 2);
+    assert_taken(f, 0, c.count - 1, (c.count - 1) % 2);
+    assert_taken(f, 1, c.count, c.count % 2);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -139,5 +153,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/page-request/flush/takes-too-much",
                     test_host_takes_too_much);
+    g_test_add_func("/page-request/flush/takes-more-than-a-batch",
+                    test_host_takes_more_than_a_batch);
     return g_test_run();
 }

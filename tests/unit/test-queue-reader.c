@@ -332,6 +332,24 @@ static void test_try_again_is_no_failure(Owner *o, gconstpointer ops)
     g_assert_cmpuint(o->taken, ==, 1);
 }
 
+/* Nor do those before a read that gave something count. */
+static void test_patience_begins_anew(Owner *o, gconstpointer ops)
+{
+    queue_reader_run(&o->reader);
+    set_ready(o, true);
+    for (unsigned i = 1; i <= 3; i++) {
+        o->err = EINTR;
+        o->err_times = 4095;
+        while (o->err_times > 0) {
+            g_assert_true(aio_poll(o->ctx, false));
+        }
+        o->first = 1;
+        g_assert_true(aio_poll(o->ctx, false));
+        g_assert_cmpuint(o->taken, ==, i);
+    }
+    g_assert_null(o->failure);
+}
+
 static void bh_settle(void *opaque)
 {
     Owner *o = opaque;
@@ -455,6 +473,7 @@ int main(int argc, char **argv)
     ADD("buffer-replaced-in-room", moving_ops, test_buffer_replaced_in_room);
     ADD("closed-in-take", plain_ops, test_closed_in_take);
     ADD("try-again-is-no-failure", plain_ops, test_try_again_is_no_failure);
+    ADD("patience-begins-anew", plain_ops, test_patience_begins_anew);
     ADD("settle-takes-what-polling-read", plain_ops,
         test_settle_takes_what_polling_read);
     ADD("run-takes-what-polling-read", plain_ops,
