@@ -5,10 +5,11 @@
  * device-map.c, where a removal is one store; and against who translates:
  * sva-tlb.c, viommu_translate() and viommu_invalidate_sva() of sva-device.c.
  *
- * The home thread looks the device up within a read section. A vCPU finds
- * it in a section, takes a reference, and makes a host call with it outside. The monitor removes the device. With TLB an emulated device
- * translates in a section, from its cache or by a walk, and uses the result
- * there; the guest takes the page away and invalidates.
+ * The home thread looks the device up within a read section. A vCPU finds it in
+ * a section, takes a reference, and makes a host call with it outside. The
+ * monitor removes the device. With TLB an emulated device translates in a
+ * section, from its cache or by a walk, and uses the result there; the guest
+ * takes the page away and invalidates.
  *
  * Shown: nobody has the device once it is freed; no host call is made for it
  * after that; who waits is woken. No access goes by an old translation once the
