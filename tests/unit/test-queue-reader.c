@@ -199,6 +199,20 @@ static void test_says_whether_something_was_taken(Owner *o, gconstpointer ops)
 }
 
 /* Refused once for each byte that is missing, all in one turn. */
+/* Else its handler would be called for nothing. */
+static void test_without_room_it_listens_no_more(Owner *o, gconstpointer ops)
+{
+    queue_reader_run(&o->reader);
+    o->room = 0;
+    queue_reader_run(&o->reader);
+    o->first = 3;
+    set_ready(o, true);
+    g_assert_false(aio_poll(o->ctx, false));
+    o->room = 3;
+    g_assert_true(queue_reader_run(&o->reader));
+    g_assert_cmpuint(o->taken, ==, 3);
+}
+
 static void test_refused_tries_with_the_room_there_is_then(Owner *o,
                                                            gconstpointer ops)
 {
@@ -460,6 +474,8 @@ int main(int argc, char **argv)
     rcu_register_thread();
     ADD("says-whether-something-was-taken", plain_ops,
         test_says_whether_something_was_taken);
+    ADD("without-room-it-listens-no-more", plain_ops,
+        test_without_room_it_listens_no_more);
     ADD("refused-tries-with-the-room-there-is-then", refusable_ops,
         test_refused_tries_with_the_room_there_is_then);
     ADD("refused-and-no-more-room-pauses", refusable_ops,

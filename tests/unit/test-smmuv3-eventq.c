@@ -6,6 +6,7 @@
  */
 #include "fixture.h"
 
+#include "host/iommufd-abi.h"
 #include "hw/arm/smmuv3-internal.h"
 
 #include <string.h>
@@ -528,6 +529,49 @@ static void test_reset_discards_and_starts_over(void)
     assert_empty();
 }
 
+/* ---- CR0ACK ---- */
+
+static const HostIommuOps *real_ops;
+static unsigned queue_calls;
+static uint32_t acknowledged;   /* EVENTQEN in CR0ACK, at the last of them */
+
+static int watching_ioctl(HostIommu *host, int fd, unsigned long request,
+                          void *arg)
+{
+    int ret = real_ops->ioctl(host, fd, request, arg);
+
+    if (request == IOMMU_VEVENTQ_ALLOC || request == IOMMU_DESTROY) {
+        queue_calls++;
+        acknowledged = FIELD_GET(guest_read(f, A_CR0ACK), CR0, EVENTQEN);
+    }
+    return ret;
+}
+
+/* 6.3.9: ACK shows what has taken effect. */
+static void test_acknowledge_waits_for_the_hosts_queue(void)
+{
+    HostIommuOps ops = *f->host->ops;
+    uint32_t cr0;
+
+    guest_start(f, 2, LOG2_CMDQ);
+    cr0 = guest_read(f, A_CR0);
+    real_ops = f->host->ops;
+    ops.ioctl = watching_ioctl;
+    f->host->ops = &ops;
+    queue_calls = 0;
+
+    guest_write(f, A_CR0, cr0 & ~FIELD_MASK(CR0, EVENTQEN));
+    g_assert_cmpuint(queue_calls, ==, 1);
+    g_assert_cmpuint(acknowledged, ==, 1);
+    g_assert_cmphex(guest_read(f, A_CR0ACK), ==,
+                    cr0 & ~FIELD_MASK(CR0, EVENTQEN));
+    guest_write(f, A_CR0, cr0);
+    g_assert_cmpuint(queue_calls, ==, 2);
+    g_assert_cmpuint(acknowledged, ==, 0);
+    g_assert_cmphex(guest_read(f, A_CR0ACK), ==, cr0);
+    f->host->ops = real_ops;
+}
+
 int main(int argc, char **argv)
 {
     static const FixtureTest tests[] = {
@@ -563,6 +607,8 @@ int main(int argc, char **argv)
           "surplus-of-an-aborted-batch-is-discarded" },
         { test_reset_discards_and_starts_over,
           "reset-discards-and-starts-over" },
+        { test_acknowledge_waits_for_the_hosts_queue,
+          "acknowledge-waits-for-the-hosts-queue" },
     };
 
     return fixture_main(argc, argv, "/smmuv3/eventq", tests,

@@ -250,6 +250,30 @@ static void test_wait_with_pd_drains(void)
     g_assert_cmpuint(answered, ==, 2);
 }
 
+/* A device asks once more, while the host invalidates. */
+static int raise_at_invalidation(unsigned long request, void *arg, int ret)
+{
+    if (request == IOMMU_HWPT_INVALIDATE) {
+        pf.ioctl_done = NULL;
+        raise_group(1, 1);
+    }
+    return ret;
+}
+
+/* It may have used what is invalidated, so that comes first. */
+static void test_wait_with_pd_drains_last(void)
+{
+    uint64_t entry[4];
+
+    pf.ioctl_done = raise_at_invalidation;
+    vtd_guest_put(pf.f, 0x26 | DID << 16 | UINT64_C(1) << 32, 0);
+    vtd_guest_submit_put(pf.f, FIELD_MASK(WAIT_DESC0, PD));
+    g_assert_null(pf.ioctl_done);
+    g_assert_true(vtd_guest_consume(pf.f, entry));
+    respond(RID_A, 1, 1, 0);
+    g_assert_cmpuint(answered, ==, 1);
+}
+
 /* ---- What the unit answers itself ---- */
 
 static void test_tables_refuse(void)
@@ -549,6 +573,7 @@ static const FixtureTest tests[] = {
     { test_unknown_prgi_is_ignored, "response/unknown-PRGI-is-ignored" },
     { test_devices_do_not_mix, "devices-do-not-mix" },
     { test_wait_with_pd_drains, "wait-with-PD-drains" },
+    { test_wait_with_pd_drains_last, "wait-with-PD-drains-last" },
     { test_tables_refuse, "tables-refuse" },
     { test_group_larger_than_the_queue, "group-larger-than-the-queue" },
     { test_full_queue_waits, "room/full-queue-waits" },
