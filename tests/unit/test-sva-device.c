@@ -536,6 +536,37 @@ static void test_invalidation_empties_all_caches(void)
     teardown_sva();
 }
 
+static const ViommuOps *real_ops;
+
+/* As viommu_invalidate_sva() begins, on another thread; it waits for us. */
+static bool translate_while_invalidated(Viommu *viommu, uint32_t virt_id,
+                                        uint32_t pasid, uint64_t iova,
+                                        uint32_t perm, uint64_t *gpa)
+{
+    bool found = real_ops->translate(viommu, virt_id, pasid, iova, perm, gpa);
+
+    atomic_fetch_add(&viommu->pages.generation, 1);
+    return found;
+}
+
+/* What was walked before it is not found after it. */
+static void test_invalidation_overtakes_a_walk(void)
+{
+    ViommuOps ops;
+
+    setup_sva(8, 8);
+    atomic_store(&m->model->present, true);
+    real_ops = m->viommu->ops;
+    ops = *real_ops;
+    ops.translate = translate_while_invalidated;
+    m->viommu->ops = &ops;
+    g_assert_true(translate(1, 0x1000, PGFAULT_PERM_READ));
+    m->viommu->ops = real_ops;
+    atomic_store(&m->model->present, false);
+    g_assert_false(translate(1, 0x1000, PGFAULT_PERM_READ));
+    teardown_sva();
+}
+
 static void test_implicit_invalidation_of_one_page(void)
 {
     PageGroup group = { 0 };
@@ -580,6 +611,8 @@ static const Test tests[] = {
     { "translate/absence-is-not-cached", test_absence_is_not_cached },
     { "translate/invalidation-empties-all-caches",
       test_invalidation_empties_all_caches },
+    { "translate/invalidation-overtakes-a-walk",
+      test_invalidation_overtakes_a_walk },
     { "translate/implicit-invalidation-of-one-page",
       test_implicit_invalidation_of_one_page },
 };
