@@ -145,6 +145,8 @@ void fault_pump_settle(FaultPump *pump)
 void fault_pump_look_anew(FaultPump *pump)
 {
     pump->want = 1;
+    /* Or there is none: what the fd was ready for has gone, as it may. */
+    pump->reader.failures = 0;
 }
 
 static void pump_write_failed(FaultPump *pump, int err)

@@ -187,6 +187,21 @@ static void test_look_anew_forgets_the_large_group(Fixture *f,
     assert_counts(f, 2);
 }
 
+/* A detach can come each time between the readiness and the read. */
+static void test_look_anew_forgives_empty_reads(Fixture *f, gconstpointer data)
+{
+    g_assert_false(fault_pump_run(f->pump));
+    set_ready(f, true);
+    for (unsigned i = 0; i < 100; i++) {
+        aio_poll(f->ctx, false);
+        fault_pump_look_anew(f->pump);
+    }
+    g_assert_cmpuint(f->host.closed, ==, 0);
+    push_group(f, 1, 2);
+    turns(f, 1);
+    assert_counts(f, 2);
+}
+
 static void test_at_most_a_batch_per_turn(Fixture *f, gconstpointer data)
 {
     f->sink.room = f->sink.capacity = 16383;
@@ -328,6 +343,8 @@ static void add_tests(void)
     ADD("lasting-want-of-memory-closes", test_lasting_want_of_memory_closes);
     ADD("look-anew-forgets-the-large-group",
         test_look_anew_forgets_the_large_group);
+    ADD("look-anew-forgives-empty-reads",
+        test_look_anew_forgives_empty_reads);
     ADD("at-most-a-batch-per-turn", test_at_most_a_batch_per_turn);
     ADD("more-than-a-batch-is-cut", test_more_than_a_batch_is_cut);
     ADD("malformed-group-is-named", test_malformed_group_is_named);

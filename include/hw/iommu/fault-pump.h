@@ -77,7 +77,10 @@ bool fault_pump_waits(const FaultPump *pump);
  */
 void fault_pump_settle(FaultPump *pump);
 
-/* Groups have ended on the host: the first may be another one, and smaller. */
+/*
+ * Groups have ended on the host: the first may be another one, and smaller; or
+ * there is none, though the fd was ready.
+ */
 void fault_pump_look_anew(FaultPump *pump);
 
 /**
