@@ -263,6 +263,91 @@ static void test_removal_while_asking(void)
     g_assert_cmpuint(stats.invalid, >, 0);
 }
 
+/* ---- A callback that asks during the removal ---- */
+
+/* It has its credit, and not yet enqueued; the linker puts us in between. */
+typedef struct LateGroup {
+    AioContext *ctx;            /* the device's; NULL: nobody is late */
+    SvaGroup *group;
+    sem_t has_credit;
+    sem_t remover_waits;
+    unsigned back;
+} LateGroup;
+
+static LateGroup late;
+
+void __real_viommu_pages_enqueue(Viommu *viommu, SvaGroup *group);
+void __wrap_viommu_pages_enqueue(Viommu *viommu, SvaGroup *group);
+void __real_aio_wait_bh_oneshot(AioContext *ctx, AioBHFunc *func,
+                                void *opaque);
+void __wrap_aio_wait_bh_oneshot(AioContext *ctx, AioBHFunc *func,
+                                void *opaque);
+
+static void wait_for(sem_t *sem)
+{
+    while (sem_wait(sem) < 0) {
+        continue;
+    }
+}
+
+void __wrap_viommu_pages_enqueue(Viommu *viommu, SvaGroup *group)
+{
+    if (late.ctx && group == late.group) {
+        sem_post(&late.has_credit);
+        wait_for(&late.remover_waits);
+    }
+    __real_viommu_pages_enqueue(viommu, group);
+}
+
+void __wrap_aio_wait_bh_oneshot(AioContext *ctx, AioBHFunc *func,
+                                void *opaque)
+{
+    if (late.ctx && ctx == late.ctx) {
+        sem_post(&late.remover_waits);
+    }
+    __real_aio_wait_bh_oneshot(ctx, func, opaque);
+}
+
+static void ask_late(FakeSva *sva, SvaGroup *group)
+{
+    late.back++;
+    g_ptr_array_add(sva->returned, group);
+    if (group != late.group) {
+        g_assert_true(viommu_page_request(sva->device, late.group));
+    }
+}
+
+/* Before it looks for the device's groups, the removal waits for callbacks. */
+static void test_removal_waits_for_who_is_asking(void)
+{
+    FakeMachine *m = fake_machine_new(FAKE_QUEUE_MAX, true);
+    g_autoptr(GError) error = NULL;
+    IOThread *thread = iothread_new("device", NULL, &error);
+    FakeSva *sva;
+
+    g_assert_no_error(error);
+    late.ctx = iothread_get_aio_context(thread);
+    late.group = fake_group_new(1, 2, 1);
+    late.back = 0;
+    sem_init(&late.has_credit, 0, 0);
+    sem_init(&late.remover_waits, 0, 0);
+    sva = fake_add_sva_in(m, late.ctx, 1, 2);
+    sva->responded = ask_late;
+    fake_ask(sva, 1, 1, 1);
+    viommu_drain_page_requests(m->viommu);
+    g_assert_cmpuint(fake_serve_all(m, 0), ==, 1);
+    wait_for(&late.has_credit);
+    viommu_remove_sva_device(g_steal_pointer(&sva->device));
+    g_assert_cmpuint(late.back, ==, 2);
+    g_assert_cmpuint(late.group->code, ==, PAGE_RESPONSE_INVALID);
+    late.ctx = NULL;
+    sem_destroy(&late.has_credit);
+    sem_destroy(&late.remover_waits);
+    fake_remove_sva(sva);
+    iothread_stop(thread);
+    fake_machine_free(m);
+}
+
 /* ---- An iothread that is far behind ---- */
 
 typedef struct Blocker {
@@ -275,9 +360,7 @@ static void block_bh(void *opaque)
     Blocker *blocker = opaque;
 
     sem_post(&blocker->blocked);
-    while (sem_wait(&blocker->go) < 0) {
-        continue;
-    }
+    wait_for(&blocker->go);
 }
 
 static void *respond_thread(void *opaque)
@@ -328,9 +411,7 @@ static void test_responses_wait_for_a_place(void)
     sem_init(&blocker.blocked, 0, 0);
     sem_init(&blocker.go, 0, 0);
     aio_bh_schedule_oneshot(m->ctx, block_bh, &blocker);
-    while (sem_wait(&blocker.blocked) < 0) {
-        continue;
-    }
+    wait_for(&blocker.blocked);
     g_assert_cmpint(pthread_create(&thread, NULL, respond_thread, m), ==, 0);
     while (responses_waiting(m) < PAGE_RESPONSES_MAX) {
         sched_yield();
@@ -533,6 +614,8 @@ int main(int argc, char **argv)
                     test_each_group_comes_back_once);
     g_test_add_func("/sva-device/threads/removal-while-asking",
                     test_removal_while_asking);
+    g_test_add_func("/sva-device/threads/removal-waits-for-who-is-asking",
+                    test_removal_waits_for_who_is_asking);
     g_test_add_func("/sva-device/threads/responses-wait-for-a-place",
                     test_responses_wait_for_a_place);
     g_test_add_func("/sva-device/threads/removal-while-callbacks-ask",
