@@ -152,7 +152,7 @@ void fail_sweep_add(const char *path, unsigned what, FailTryFunc *func,
     Sweep sweep = { func, step, what, FAIL_ALLOCATION, 0 };
 
     if (g_str_equal(host_name, "kernel")) {
-        if (what & FAIL_HOST_CALLS) {
+        if (what & FAIL_HOST_CALLS && !(what & FAIL_NOT_IN_KERNEL)) {
             add_sweep(&sweep, "allocation", path);
         }
         return;

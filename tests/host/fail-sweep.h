@@ -23,6 +23,7 @@ enum {
     FAIL_HOST_CALLS = 1 << 0,
     FAIL_TRANSFERS = 1 << 1,    /* reads and writes of queues */
     FAIL_FUNCTIONS = 1 << 2,    /* without it: it must call none, as teardown */
+    FAIL_NOT_IN_KERNEL = 1 << 3, /* what fails there is nobody's to see */
 };
 
 typedef enum FailKind {
