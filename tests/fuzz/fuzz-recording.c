@@ -203,12 +203,15 @@ static void check_played(const Recording *recording, const GByteArray *played,
     g_assert_true(found);
 }
 
-/* Each that may be a cookie; the host knows. */
+/*
+ * Each that may be a cookie, at any byte, since reads of any length may have
+ * been recorded; the host knows.
+ */
 static void answer(const RecordedRig *rig, size_t len)
 {
     const size_t size = sizeof(struct iommu_hwpt_pgfault);
 
-    for (size_t at = 0; at + size <= len; at += size) {
+    for (size_t at = 0; at + size <= len; at++) {
         struct iommu_hwpt_page_response response = { 0 };
 
         memcpy(&response.cookie,
