@@ -58,9 +58,10 @@ static void move_step(void *opaque)
 }
 
 static void add_memory(UnitLife *life, LifeGates *gates, GuestMem *mem,
-                       uint8_t **ram)
+                       uint8_t **ram, unsigned may_go)
 {
     moving_memory_init(&life->memory, &gates->world, life->rand, mem, ram);
+    life->memory.may_go = may_go;
     gate_add_thread(&gates->world, "move", move_step, life);
 }
 
@@ -101,8 +102,8 @@ static void live_events(UnitLife *life, LifeGates *gates)
         g_rand_int_range(life->rand, 0, EVENT_MAX_LOG2 + 1));
 
     unit->guest.gate = &gates->guest;
-    add_memory(life, gates, unit->f->mem, &unit->f->ram);
-    life->memory.may_go = 1u << MOVING_STRETCH_OF(GUEST_EVENTQ);
+    add_memory(life, gates, unit->f->mem, &unit->f->ram,
+               1u << MOVING_STRETCH_OF(GUEST_EVENTQ));
     event_unit_add_load(unit);
     event_unit_add_vcpu(unit);
 
@@ -164,7 +165,7 @@ static void live_storm(UnitLife *life, LifeGates *gates)
         .rand = g_rand_new_with_seed(g_rand_int(life->rand)),
     };
 
-    add_memory(life, gates, unit->f->mem, &unit->f->ram);
+    add_memory(life, gates, unit->f->mem, &unit->f->ram, 0);
     gate_add_thread(&gates->world, "host devices", raise_step, &world);
 
     gates_open(gates);
