@@ -217,22 +217,19 @@ WRAP(void *, guest_mem_ptr, const GuestMem *mem, uint64_t gpa, uint64_t len)
     return host;
 }
 
-/* Walkers go on with devices, but have let go of them. */
+/* Walkers go on with devices that they have no reference to. */
+WRAP(void, viommu_device_get, ViommuDevice *device)
+{
+    if (!is_planted("no-reference")) {
+        __real_viommu_device_get(device);
+    }
+}
+
 WRAP(void, viommu_device_put, Viommu *viommu, ViommuDevice *device)
 {
     if (!is_planted("no-reference")) {
         __real_viommu_device_put(viommu, device);
     }
-}
-
-WRAP(ViommuDevice *, viommu_device_next, Viommu *viommu, size_t *cursor)
-{
-    ViommuDevice *device = __real_viommu_device_next(viommu, cursor);
-
-    if (device && is_planted("no-reference")) {
-        __real_viommu_device_put(viommu, device);
-    }
-    return device;
 }
 
 /* Devices go on with what they have cached. */
