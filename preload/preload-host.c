@@ -143,7 +143,8 @@ static int open_iommufd(int flags)
         next_close(fd);
         return fail(EMFILE);
     }
-    next_close(own);
+    /* By the name that ThreadSanitizer knows: it has seen eventfd() make it. */
+    close(own);
     host = g_new0(PreloadHost, 1);
     host->iommu = iommu;
     emul_set_answer_func(iommu, count_answer, host);
