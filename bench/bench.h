@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The comparison suite: what each measurement is given, and how measurements of
+ * competitors alternate. docs/performance.md says what is measured and why so.
+ *
+ * Threads: a suite runs on the main thread, which is pinned to BENCH_CPU_WORLD:
+ *          it plays hardware and guest. What is measured runs on threads of its
+ *          own on BENCH_CPU_PUMP.
+ * Locks:   none.
+ */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include "figures.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <time.h>
+
+/* The first two CPUs that the process may use. */
+typedef enum BenchCpu {
+    BENCH_CPU_PUMP,
+    BENCH_CPU_WORLD,
+} BenchCpu;
+
+/**
+ * struct Bench - what was asked for
+ * @figures: where results go
+ * @repetitions: of each measurement, in alternating order
+ * @quick: shorter: fewer points, not other ones; still true, but less sharp
+ * @kernel: events come from the kernel's mock driver (/dev/iommu), not from the
+ *          emulated host and pipes: what cannot be measured there is left out
+ * @only: names of competitors (a GStrv), or NULL for all
+ */
+typedef struct Bench {
+    Figures *figures;
+    unsigned repetitions;
+    bool quick;
+    bool kernel;
+    char **only;
+} Bench;
+
+/**
+ * struct BenchSuite - one of the measurements, a file suite-NAME.c each
+ * @what: a line for --help
+ */
+typedef struct BenchSuite {
+    const char *name;
+    const char *what;
+    void (*run)(Bench *bench);
+} BenchSuite;
+
+extern const BenchSuite suite_throughput;
+extern const BenchSuite suite_batch;
+extern const BenchSuite suite_latency;
+extern const BenchSuite suite_big_lock;
+extern const BenchSuite suite_pages;
+extern const BenchSuite suite_cost;
+extern const BenchSuite suite_scale;
+extern const BenchSuite suite_storms;
+extern const BenchSuite suite_aio;
+extern const BenchSuite suite_startup;
+
+/* Whether @competitor was asked for. */
+bool bench_wants(const Bench *bench, const char *competitor);
+
+typedef void BenchFunc(Bench *bench, size_t competitor, void *opaque);
+
+/**
+ * bench_alternate() - call @func for each of @count competitors, as often as
+ * there are repetitions: forwards and backwards in turn, so that a machine that
+ * becomes slower, or faster, does so for all
+ */
+void bench_alternate(Bench *bench, size_t count, BenchFunc *func,
+                     void *opaque);
+
+/* The calling thread stays there. Needs two CPUs, or the program has ended. */
+void bench_pin(BenchCpu cpu);
+
+/* ns, of CLOCK_MONOTONIC. */
+static inline int64_t bench_now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* In a loop that waits for another CPU. */
+static inline void bench_relax(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Figures: what was measured, repetition by repetition; medians, spread, and
+ * ratios to the limit and to the best peer; as JSON.
+ *
+ * A ratio is the median of those of the repetitions, value by value, so a
+ * machine whose speed drifts from one repetition to the next does not show in
+ * it. All competitors of a figure have been measured equally often.
+ *
+ * Threads: the main thread.
+ * Locks:   none.
+ */
+#ifndef BENCH_FIGURES_H
+#define BENCH_FIGURES_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* The competitors that are not peers: what cannot be beaten; and ourselves. */
+#define FIGURES_LIMIT "limit"
+#define FIGURES_OURS "vpump"
+
+typedef struct Figures Figures;
+
+typedef enum FigureBetter {
+    FIGURE_LOWER,
+    FIGURE_HIGHER,
+} FigureBetter;
+
+/**
+ * struct FigureKind - what a value is; equal for all of one name
+ * @name: path-like: "events/saturated/pipe", "events/latency/10000/p99"
+ * @unit: "events/s", "ns", "bytes", ...
+ */
+typedef struct FigureKind {
+    const char *name;
+    const char *unit;
+    FigureBetter better;
+} FigureKind;
+
+Figures *figures_new(void);
+void figures_free(Figures *figures);
+
+/**
+ * figures_add() - a repetition's value
+ * @competitor: FIGURES_LIMIT, FIGURES_OURS or one that begins with that and a
+ *              dash (another setting of ours), or a peer. Copied, as @kind
+ */
+void figures_add(Figures *figures, const FigureKind *kind,
+                 const char *competitor, double value);
+
+/**
+ * figures_add_curve() - points for a plot: of a histogram, or of a scaling
+ * @name: as of a figure; @competitor: likewise
+ *
+ * A curve of the same name and competitor is replaced.
+ */
+void figures_add_curve(Figures *figures, const char *name,
+                       const char *competitor, const double *x,
+                       const double *y, size_t count);
+
+/**
+ * figures_write() - all as JSON
+ *
+ * {"machine": {...}, "quick": ..., "repetitions": ...,
+ *  "figures": [{"name", "competitor", "value" (the median), "unit", "better",
+ *    "ratio_to_limit", "ratio_to_best_peer" (null where there is none),
+ *    "spread" (largest less smallest, by the median), "samples"}],
+ *  "curves": [{"name", "competitor", "x", "y"}]}
+ *
+ * Return: false with errno set if @file could not be written.
+ */
+bool figures_write(Figures *figures, bool quick, FILE *file);
+
+#endif
