@@ -26,6 +26,9 @@ typedef struct Peer Peer;
 /* Bytes of an entry of the ring: an SMMUv3 event record. */
 #define PEER_ENTRY_BYTES 32
 
+/* The StreamID of a peer's device. */
+#define PEER_VIRT_ID 1
+
 /**
  * struct PeerConfig - what a peer is made of; copied
  * @source: borrowed

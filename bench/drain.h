@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Saturated drains: readers are held while a queue is filled, then let go and
+ * timed until they have emptied it, by their own clock. The guest reads its
+ * ring between drains, and finds each event there, in order.
+ *
+ * Threads: the main thread.
+ * Locks:   none.
+ */
+#ifndef BENCH_DRAIN_H
+#define BENCH_DRAIN_H
+
+#include "peer.h"
+
+/* The event queue that Linux's driver asks for, log2: 1 MiB. */
+#define DRAIN_LOG2_RING 15
+
+/* Events that are timed, and those behind them so that there is one more read. */
+#define DRAIN_EVENTS 16384
+#define DRAIN_BEHIND 4096
+
+/**
+ * struct Drain - of a peer whose ring has DRAIN_LOG2_RING
+ * @tag: of the next event
+ * @expected: of the next that the guest reads
+ */
+typedef struct Drain {
+    Peer *peer;
+    uint64_t tag;
+    uint64_t expected;
+} Drain;
+
+void drain_init(Drain *drain, Peer *peer);
+
+/* Fill, time, read. Return: ns for DRAIN_EVENTS. */
+int64_t drain_once(Drain *drain);
+
+/* The median of @count drains, after a few that do not count. Return: ns. */
+int64_t drain_median(Drain *drain, unsigned count);
+
+#endif
