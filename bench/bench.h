@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 
 /* The first two CPUs that the process may use. */
@@ -31,6 +32,9 @@ typedef enum BenchCpu {
  * @kernel: events come from the kernel's mock driver (/dev/iommu), not from the
  *          emulated host and pipes: what cannot be measured there is left out
  * @only: names of competitors (a GStrv), or NULL for all
+ * @known: names that bench_wants() was asked for, a set
+ * @handicap: percent of its time that each read of vpump's takes longer, for
+ *            the test of the guard: event_source_set_handicap(); 0 but then
  */
 typedef struct Bench {
     Figures *figures;
@@ -38,6 +42,8 @@ typedef struct Bench {
     bool quick;
     bool kernel;
     char **only;
+    GHashTable *known;
+    unsigned handicap;
 } Bench;
 
 /**
@@ -61,6 +67,9 @@ extern const BenchSuite suite_storms;
 extern const BenchSuite suite_aio;
 extern const BenchSuite suite_startup;
 
+/* Before any thread is pinned. */
+bool bench_find_cpus(GError **error);
+
 /* Whether @competitor was asked for. */
 bool bench_wants(const Bench *bench, const char *competitor);
 
@@ -74,7 +83,7 @@ typedef void BenchFunc(Bench *bench, size_t competitor, void *opaque);
 void bench_alternate(Bench *bench, size_t count, BenchFunc *func,
                      void *opaque);
 
-/* The calling thread stays there. Needs two CPUs, or the program has ended. */
+/* The calling thread stays there, and those that it makes. */
 void bench_pin(BenchCpu cpu);
 
 /* ns, of CLOCK_MONOTONIC. */

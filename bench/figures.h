@@ -5,7 +5,9 @@
  *
  * A ratio is the median of those of the repetitions, value by value, so a
  * machine whose speed drifts from one repetition to the next does not show in
- * it. All competitors of a figure have been measured equally often.
+ * it. All competitors of a figure are measured equally often: to one that was
+ * not there is no ratio. It is the value by the other's, whichever is better:
+ * the best throughput has the largest ratio, the best latency the smallest.
  *
  * Threads: the main thread.
  * Locks:   none.
@@ -18,7 +20,10 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* The competitors that are not peers: what cannot be beaten; and ourselves. */
+/*
+ * The competitors that are not peers: what cannot be beaten; and ourselves. So
+ * are those whose names begin like that and go on with a dash: variants.
+ */
 #define FIGURES_LIMIT "limit"
 #define FIGURES_OURS "vpump"
 
@@ -45,8 +50,9 @@ void figures_free(Figures *figures);
 
 /**
  * figures_add() - a repetition's value
- * @competitor: FIGURES_LIMIT, FIGURES_OURS or one that begins with that and a
- *              dash (another setting of ours), or a peer. Copied, as @kind
+ * @competitor: FIGURES_LIMIT, FIGURES_OURS, a variant of these, or a peer.
+ *              Copied, as @kind
+ * @value: finite
  */
 void figures_add(Figures *figures, const FigureKind *kind,
                  const char *competitor, double value);
@@ -65,9 +71,12 @@ void figures_add_curve(Figures *figures, const char *name,
  * figures_write() - all as JSON
  *
  * {"machine": {...}, "quick": ..., "repetitions": ...,
- *  "figures": [{"name", "competitor", "value" (the median), "unit", "better",
- *    "ratio_to_limit", "ratio_to_best_peer" (null where there is none),
- *    "spread" (largest less smallest, by the median), "samples"}],
+ *  "figures": [{"name", "competitor", "value" (the median), "unit",
+ *    "better" ("higher", "lower"),
+ *    "ratio_to_limit", "ratio_to_best_peer" (the other with the best median):
+ *    null where there is none, or it is 0;
+ *    "spread" (largest less smallest, by the median; null if that is 0),
+ *    "samples": [the values, by repetition]}],
  *  "curves": [{"name", "competitor", "x", "y"}]}
  *
  * Return: false with errno set if @file could not be written.

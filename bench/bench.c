@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bench.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* By BenchCpu. */
+static int cpus[2];
+
+bool bench_find_cpus(GError **error)
+{
+    cpu_set_t allowed;
+    size_t found = 0;
+
+    if (sched_getaffinity(0, sizeof(allowed), &allowed)) {
+        int err = errno;
+
+        g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(err),
+                    "the CPUs of this process: %s", g_strerror(err));
+        return false;
+    }
+    for (int cpu = 0; cpu < CPU_SETSIZE && found < G_N_ELEMENTS(cpus); cpu++) {
+        if (CPU_ISSET(cpu, &allowed)) {
+            cpus[found++] = cpu;
+        }
+    }
+    if (found < G_N_ELEMENTS(cpus)) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                    "two CPUs are needed, and this process may use %zu only; "
+                    "see taskset --cpu-list --pid %d", found, (int)getpid());
+        return false;
+    }
+    return true;
+}
+
+void bench_pin(BenchCpu cpu)
+{
+    cpu_set_t one;
+
+    CPU_ZERO(&one);
+    CPU_SET(cpus[cpu], &one);
+    if (sched_setaffinity(0, sizeof(one), &one)) {
+        fprintf(stderr, "%s: error: a thread cannot stay on CPU %d: %s\n",
+                g_get_prgname(), cpus[cpu], g_strerror(errno));
+        exit(EXIT_FAILURE);
+    }
+}
+
+bool bench_wants(const Bench *bench, const char *competitor)
+{
+    g_hash_table_add(bench->known, g_strdup(competitor));
+    return !bench->only ||
+           g_strv_contains((const char *const *)bench->only, competitor);
+}
+
+void bench_alternate(Bench *bench, size_t count, BenchFunc *func,
+                     void *opaque)
+{
+    for (unsigned repetition = 0; repetition < bench->repetitions;
+         repetition++) {
+        for (size_t i = 0; i < count; i++) {
+            func(bench, repetition % 2 ? count - 1 - i : i, opaque);
+        }
+    }
+}
