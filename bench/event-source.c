@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+#include <urcu/arch.h>
 #include <urcu/compiler.h>
 
 /* As long as it takes for a reader to be given up, ns. */

@@ -52,7 +52,7 @@ static gboolean qemu_wake(int fd, GIOCondition condition, void *opaque)
     return G_SOURCE_CONTINUE;
 }
 
-static GSource *add_handler(GMainContext *context, int fd, GUnixFDSourceFunc *f,
+static GSource *add_handler(GMainContext *context, int fd, GUnixFDSourceFunc f,
                             void *opaque)
 {
     GSource *source = g_unix_fd_source_new(fd, G_IO_IN);

@@ -20,6 +20,7 @@
 
 #include <semaphore.h>
 #include <string.h>
+#include <urcu/arch.h>
 #include <urcu/compiler.h>
 
 /* Bytes of an event in a read. */
@@ -88,7 +89,7 @@ static inline uint32_t raw_room(RawPeer *raw)
     /* Acquire: pairs with raw_peer_set_cons(): those entries are free. */
     uint32_t cons = atomic_load_explicit(&raw->cons, memory_order_acquire);
 
-    return size - ((raw->next - cons) & (size << 1) - 1);
+    return size - ((raw->next - cons) & ((size << 1) - 1));
 }
 
 /* Write an event of a read behind the last entry, where there is room. */
