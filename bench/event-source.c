@@ -44,6 +44,13 @@ typedef struct ReaderClock {
     int64_t start_ns;
 } ReaderClock;
 
+/* What a reader that is held is to do. */
+typedef struct ReaderTask {
+    void (*func)(void *opaque);
+    void *opaque;
+    atomic_bool due;
+} ReaderTask;
+
 struct EventSource {
     HostIommu base;
     HardwareOps hardware;       /* [const] */
@@ -52,7 +59,9 @@ struct EventSource {
     int pipe[2];                /* of SOURCE_PIPE, while there is a queue */
     int replaced_fd;            /* the queue's own */
     uint32_t sequence;          /* the next record's in the pipe */
+    atomic_bool waiting;        /* a reader, since it is held */
     atomic_bool held __attribute__((aligned(CAA_CACHE_LINE_SIZE)));
+    ReaderTask task __attribute__((aligned(CAA_CACHE_LINE_SIZE)));
     ReaderClock clock __attribute__((aligned(CAA_CACHE_LINE_SIZE)));
     _Atomic int64_t took_ns __attribute__((aligned(CAA_CACHE_LINE_SIZE)));
 };
@@ -84,6 +93,23 @@ static void clock_look(EventSource *source)
                           memory_order_release);
 }
 
+/* While it is held. */
+static void reader_wait(EventSource *source)
+{
+    ReaderTask *task = &source->task;
+
+    /* Acquire: pairs with event_source_time(). */
+    while (atomic_load_explicit(&source->held, memory_order_acquire)) {
+        atomic_store_explicit(&source->waiting, true, memory_order_relaxed);
+        bench_relax();
+        /* Acquire, release: pair with event_source_on_reader(). */
+        if (atomic_load_explicit(&task->due, memory_order_acquire)) {
+            task->func(task->opaque);
+            atomic_store_explicit(&task->due, false, memory_order_release);
+        }
+    }
+}
+
 /* As the kernel: an empty queue gives 0, and no record is cut. */
 static ssize_t pipe_read(int fd, void *buf, size_t count)
 {
@@ -98,10 +124,7 @@ static ssize_t source_read(HostIommu *host, int fd, void *buf, size_t count)
     EventSource *source = to_source(host);
     ssize_t ret;
 
-    /* Acquire: pairs with event_source_time(). */
-    while (atomic_load_explicit(&source->held, memory_order_acquire)) {
-        bench_relax();
-    }
+    reader_wait(source);
     if (source->clock.target > 0) {
         clock_look(source);
     }
@@ -332,8 +355,30 @@ uint64_t event_source_fill(EventSource *source, const SourceDevice *devices,
 
 void event_source_hold(EventSource *source)
 {
-    /* Relaxed: a read that began before may go on; see event_source_time(). */
-    atomic_store_explicit(&source->held, true, memory_order_relaxed);
+    atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
+    /* Release: the flag is cleared first. A read that began may go on. */
+    atomic_store_explicit(&source->held, true, memory_order_release);
+}
+
+bool event_source_is_waited_for(EventSource *source)
+{
+    return atomic_load_explicit(&source->waiting, memory_order_relaxed);
+}
+
+void event_source_on_reader(EventSource *source, void (*func)(void *opaque),
+                            void *opaque)
+{
+    ReaderTask *task = &source->task;
+    int64_t end = bench_now_ns() + READERS_TIME_OUT;
+
+    task->func = func;
+    task->opaque = opaque;
+    /* Release, acquire: pair with reader_wait(). */
+    atomic_store_explicit(&task->due, true, memory_order_release);
+    while (atomic_load_explicit(&task->due, memory_order_acquire)) {
+        bench_relax();
+        g_assert(bench_now_ns() < end);
+    }
 }
 
 int64_t event_source_time(EventSource *source, uint64_t records)

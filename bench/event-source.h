@@ -66,6 +66,22 @@ uint64_t event_source_fill(EventSource *source, const SourceDevice *devices,
 void event_source_hold(EventSource *source);
 
 /**
+ * event_source_is_waited_for() - whether a reader is held right now
+ *
+ * One that was in a read when readers began to be held is not, and may sleep.
+ */
+bool event_source_is_waited_for(EventSource *source);
+
+/**
+ * event_source_on_reader() - have @func called by a reader that is held, so
+ * that what it touches is in that CPU's caches; wait until it has returned
+ *
+ * Context: event_source_is_waited_for().
+ */
+void event_source_on_reader(EventSource *source, void (*func)(void *opaque),
+                            void *opaque);
+
+/**
  * event_source_time() - let readers go, and time them
  * @records: from the start of the first read to the start of the read after
  *           which so many have been read; there are more than that

@@ -32,7 +32,7 @@ static void measure(Bench *bench, size_t competitor, void *opaque)
     ops.batch = batches[competitor];
     peer = ops.open(&ops, &(PeerConfig){ .source = source,
                                          .log2_ring = DRAIN_LOG2_RING });
-    drain_init(&drain, peer);
+    drain_init(&drain, peer, true);
     rate = DRAIN_EVENTS * 1e9 /
            drain_median(&drain, bench->quick ? DRAINS_QUICK : DRAINS);
     name = g_strdup_printf("events/batch/%u/%s", ops.batch,
