@@ -15,9 +15,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* 7.3: bytes 4 to 7 of every record that names a stream. */
-#define EVENT_STREAMID_OFFSET 4
-
 GuestRing smmuv3_eventq_ring(const Smmuv3 *s)
 {
     unsigned log2size = FIELD_GET(s->reg[R_EVENTQ_BASE], Q_BASE, LOG2SIZE);
@@ -81,70 +78,110 @@ void smmuv3_write_eventq_cons(Smmuv3 *s, uint32_t value)
     }
 }
 
-/* Keep the records of devices that are there. [RCU] Return: how many go. */
-static size_t drop_strangers(Smmuv3 *s, EventBatch *batch)
+/* What a batch came to; the sum is its records and losses. */
+typedef struct Outcome {
+    uint64_t delivered;
+    uint64_t discarded;
+    uint64_t lost;
+    bool aborted;
+} Outcome;
+
+/* 7.3: the StreamID of a record that names one, as all do that come here. */
+static uint32_t record_sid(const uint8_t *record)
 {
-    size_t kept = 0;
-    size_t dropped;
+    uint64_t word;
 
-    for (size_t i = 0; i < batch->count; i++) {
-        uint32_t sid;
-
-        memcpy(&sid, batch->records[i] + EVENT_STREAMID_OFFSET, sizeof(sid));
-        if (device_map_find_virt(s->parent.devices, GUINT32_FROM_LE(sid))) {
-            batch->records[kept++] = batch->records[i];
-        }
-    }
-    dropped = batch->count - kept;
-    batch->count = kept;
-    return dropped;
+    memcpy(&word, record, sizeof(word));
+    return GUINT64_FROM_LE(word) >> 32;
 }
 
-/* A record is little-endian already. */
-static void write_record(void *slot, const uint8_t *record)
-{
-    uint64_t words[SMMUV3_EVENT_BYTES / 8];
-
-    memcpy(words, record, sizeof(words));
-    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
-        words[i] = GUINT64_FROM_LE(words[i]);
-    }
-    guest_words_store(slot, words, G_N_ELEMENTS(words));
-}
+/* Slots of the ring that lie one behind the other in memory. */
+typedef struct Slots {
+    uint8_t *next;
+    size_t left;
+} Slots;
 
 /*
- * Write the first @count records behind PROD. [RCU]
- * Return: how many were written; fewer than @count is an abort on the bus.
+ * Those at PROD + @written, up to the ring's end. [RCU]
+ * @room: how many may be written
+ * Return: false if the first is not in memory.
  */
-static size_t write_records(Smmuv3 *s, const EventBatch *batch, size_t count)
+static bool find_slots(Smmuv3 *s, Slots *slots, size_t written, size_t room)
 {
     const Smmuv3Eventq *eventq = &s->eventq;
     const GuestRing *ring = &eventq->ring;
-    size_t done = 0;
+    uint32_t index = guest_ring_index(ring, ring->prod + written);
+    uint64_t gpa = eventq->base + (uint64_t)index * SMMUV3_EVENT_BYTES;
 
-    while (done < count) {
-        uint32_t index = guest_ring_index(ring, ring->prod + done);
-        size_t run = MIN(count - done, guest_ring_size(ring) - index);
-        uint64_t gpa = eventq->base + (uint64_t)index * SMMUV3_EVENT_BYTES;
-        uint8_t *slot = guest_mem_ptr(s->parent.config.mem, gpa,
-                                      run * SMMUV3_EVENT_BYTES);
-
-        if (!slot) {
-            /* Part of the run may lie in one region: entry by entry. */
-            run = 1;
-            slot = guest_mem_ptr(s->parent.config.mem, gpa,
-                                 SMMUV3_EVENT_BYTES);
-        }
-        if (!slot) {
-            break;
-        }
-        for (size_t i = 0; i < run; i++) {
-            write_record(slot + i * SMMUV3_EVENT_BYTES,
-                         batch->records[done + i]);
-        }
-        done += run;
+    slots->left = MIN(room, guest_ring_size(ring) - index);
+    slots->next = guest_mem_ptr(s->parent.config.mem, gpa,
+                                slots->left * SMMUV3_EVENT_BYTES);
+    if (!slots->next) {
+        /* Part of them may lie in one region: entry by entry. */
+        slots->left = 1;
+        slots->next = guest_mem_ptr(s->parent.config.mem, gpa,
+                                    SMMUV3_EVENT_BYTES);
     }
-    return done;
+    return slots->next;
+}
+
+/*
+ * Write records as long as they are of stream @sid, @most of them: events come
+ * in bursts. A record is little-endian, as the guest's memory is.
+ * Return: how many.
+ */
+static size_t write_burst(Slots *slots, const EventBatch *batch, size_t first,
+                          size_t most, uint32_t sid)
+{
+    const uint8_t *record = event_batch_record(batch, first);
+    uint8_t *slot = slots->next;
+    size_t count = 0;
+
+    do {
+        uint64_t words[SMMUV3_EVENT_BYTES / 8];
+
+        memcpy(words, record, sizeof(words));
+        guest_words_store_le(slot, words, G_N_ELEMENTS(words));
+        slot += SMMUV3_EVENT_BYTES;
+        record += batch->stride;
+    } while (++count < most && record_sid(record) == sid);
+    slots->next = slot;
+    slots->left -= count;
+    return count;
+}
+
+/*
+ * Write the records of devices that are there behind PROD, as far as there is
+ * room: the rest is lost. What comes after an abort on the bus is discarded,
+ * for the queue is not full, and takes no more. [RCU]
+ */
+static void write_records(Smmuv3 *s, const EventBatch *batch, Outcome *outcome)
+{
+    const size_t room = guest_ring_room(&s->eventq.ring);
+    Slots slots = { 0 };
+    size_t i = 0;
+
+    while (i < batch->count) {
+        uint32_t sid = record_sid(event_batch_record(batch, i));
+        size_t left = room - outcome->delivered;
+        size_t count = 1;
+
+        if (!device_map_find_virt(s->parent.devices, sid)) {
+            outcome->discarded++;
+        } else if (left == 0) {
+            outcome->lost++;
+        } else if (slots.left > 0 ||
+                   find_slots(s, &slots, outcome->delivered, left)) {
+            count = write_burst(&slots, batch, i,
+                                MIN(slots.left, batch->count - i), sid);
+            outcome->delivered += count;
+        } else {
+            outcome->aborted = true;
+            count = batch->count - i;
+            outcome->discarded += count;
+        }
+        i += count;
+    }
 }
 
 static void publish_locked(Smmuv3 *s, size_t written)
@@ -170,14 +207,6 @@ static void overflow_locked(Smmuv3 *s) REQUIRES(&s->parent.ring_lock)
     }
 }
 
-/* What a batch came to; the sum is its records and losses. */
-typedef struct Outcome {
-    uint64_t delivered;
-    uint64_t discarded;
-    uint64_t lost;
-    bool aborted;
-} Outcome;
-
 static void deliver_locked(Smmuv3 *s, Outcome *outcome)
     REQUIRES(&s->parent.ring_lock)
 {
@@ -199,30 +228,20 @@ static void deliver_locked(Smmuv3 *s, Outcome *outcome)
     }
 }
 
-uint32_t smmuv3_eventq_deliver(void *opaque, EventBatch *batch)
+uint32_t smmuv3_eventq_deliver(void *opaque, const EventBatch *batch)
 {
     Smmuv3 *s = opaque;
     ViommuCounters *counters = &s->parent.counters;
     Outcome outcome = { .lost = batch->lost };
     uint32_t room;
 
-    rcu_section_enter();
-    outcome.discarded = drop_strangers(s, batch);
     if (s->eventq.writable) {
-        size_t fits = MIN(batch->count, guest_ring_room(&s->eventq.ring));
-
-        outcome.delivered = write_records(s, batch, fits);
-        outcome.aborted = outcome.delivered < fits;
-        if (outcome.aborted) {
-            /* The queue is not full, and takes no more: no overflow. */
-            outcome.discarded += batch->count - outcome.delivered;
-        } else {
-            outcome.lost += batch->count - fits;
-        }
+        rcu_section_enter();
+        write_records(s, batch, &outcome);
+        rcu_section_leave();
     } else {
-        outcome.discarded += batch->count;
+        outcome.discarded = batch->count;
     }
-    rcu_section_leave();
 
     lock_acquire(&s->parent.ring_lock);
     deliver_locked(s, &outcome);

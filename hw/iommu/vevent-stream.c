@@ -65,6 +65,30 @@ void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len)
     stream->end = len ? stream->pos + len : stream->pos;
 }
 
+size_t vevent_stream_run(VeventStream *stream)
+{
+    const size_t slot = sizeof(struct iommufd_vevent_header) +
+                        stream->record_size;
+    const size_t most = bytes_left(stream) / slot;
+    const uint8_t *pos = stream->pos;
+    uint32_t expected = stream->expected;
+    size_t count;
+
+    for (count = 0; count < most; count++) {
+        struct iommufd_vevent_header header;
+
+        memcpy(&header, pos, sizeof(header));
+        if (header.flags || header.sequence != expected) {
+            break;
+        }
+        pos += slot;
+        expected = (expected + 1) & SEQUENCE_MASK;
+    }
+    stream->pos = pos;
+    stream->expected = expected;
+    return count;
+}
+
 VeventKind vevent_stream_next(VeventStream *stream, Vevent *event)
 {
     struct iommufd_vevent_header header;

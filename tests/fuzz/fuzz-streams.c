@@ -34,6 +34,20 @@ static size_t patience(uint8_t choice)
     return choice & 2 ? choice >> 4 : SIZE_MAX;
 }
 
+/* What may go on from item @i is what the oracle has without a loss. */
+static size_t run_of_items(const VeventItem *items, size_t count, size_t i,
+                           uint64_t position)
+{
+    size_t run = 0;
+
+    for (i++; i < count && items[i].kind == VEVENT_EVENT &&
+              items[i].sequence == (position + run) % (UINT64_C(1) << 31);
+         i++) {
+        run++;
+    }
+    return run;
+}
+
 static void read_vevents(VeventStream *stream, uint64_t *position,
                          uint8_t choice, FuzzInput *in)
 {
@@ -54,6 +68,13 @@ static void read_vevents(VeventStream *stream, uint64_t *position,
         g_assert_true(event.data ==
                       (kind == VEVENT_EVENT ? buf + items[i].at : NULL));
         vevent_oracle_check(position, &items[i], &event);
+        if (choice & 4 && kind == VEVENT_EVENT) {
+            size_t run = run_of_items(items, count, i, *position);
+
+            g_assert_cmpuint(vevent_stream_run(stream), ==, run);
+            *position += run;
+            i += run;
+        }
     }
     for (unsigned i = 0; i < 2 && patience(choice) == SIZE_MAX; i++) {
         g_assert_cmpint(vevent_stream_next(stream, &event), ==, VEVENT_END);

@@ -115,7 +115,7 @@ static uint32_t sink_room(void *opaque)
     return ((NotingSink *)opaque)->room;
 }
 
-static uint32_t sink_deliver(void *opaque, EventBatch *batch)
+static uint32_t sink_deliver(void *opaque, const EventBatch *batch)
 {
     NotingSink *sink = opaque;
 
@@ -126,7 +126,7 @@ static uint32_t sink_deliver(void *opaque, EventBatch *batch)
     for (size_t i = 0; i < batch->count; i++) {
         uint64_t payload;
 
-        memcpy(&payload, batch->records[i], sizeof(payload));
+        memcpy(&payload, event_batch_record(batch, i), sizeof(payload));
         g_array_append_val(sink->payloads, payload);
     }
     if (sink->room != EVENT_ROOM_UNLIMITED) {

@@ -90,14 +90,17 @@ static void assert_counts(uint64_t delivered, uint64_t discarded, uint64_t lost)
 static void deliver(uint32_t sid, unsigned count)
 {
     uint64_t events[16][4];
-    EventBatch batch = { .count = count };
+    const EventBatch batch = {
+        .records = (const uint8_t *)events,
+        .stride = sizeof(events[0]),
+        .count = count,
+    };
 
     g_assert_cmpuint(count, <=, G_N_ELEMENTS(events));
     for (unsigned i = 0; i < count; i++) {
         events[i][0] = GUINT64_TO_LE(UINT64_C(0x10) | (uint64_t)sid << 32);
         events[i][1] = events[i][3] = 0;
         events[i][2] = GUINT64_TO_LE(reported++);
-        batch.records[i] = (const uint8_t *)events[i];
     }
     smmuv3_eventq_room(f->viommu);
     smmuv3_eventq_deliver(f->viommu, &batch);

@@ -280,11 +280,11 @@ static void test_overflow_raises_no_interrupt(void)
 static void deliver(unsigned count, unsigned lost)
 {
     uint64_t event[4] = { GUINT64_TO_LE(0x10 | (uint64_t)SID << 32) };
-    EventBatch batch = { .count = count, .lost = lost };
+    /* All of them are the same one. */
+    const EventBatch batch = {
+        .records = (const uint8_t *)event, .count = count, .lost = lost,
+    };
 
-    for (unsigned i = 0; i < count; i++) {
-        batch.records[i] = (const uint8_t *)event;
-    }
     smmuv3_eventq_room(f->viommu);
     smmuv3_eventq_deliver(f->viommu, &batch);
 }

@@ -187,10 +187,34 @@ static void assert_item(const Item *want, VeventKind kind, const Vevent *event)
     }
 }
 
-/* Each read is in memory of its exact size, at an odd address. */
-static void test_case(gconstpointer data)
+/* The @i-th event of the run that follows @event. */
+static Vevent event_of_run(const Vevent *event, size_t record_size, size_t i)
 {
-    const Case *c = data;
+    return (Vevent){
+        .data = event->data + i * (8 + record_size),
+        .sequence = (event->sequence + i) & INT_MAX,
+    };
+}
+
+/* Take the run that follows @event, as long as it can be. Return: what to want. */
+static const Item *check_run(const Item *want, VeventStream *stream,
+                             const Vevent *event)
+{
+    size_t count = vevent_stream_run(stream);
+
+    for (size_t i = 1; i <= count; i++) {
+        Vevent next = event_of_run(event, RECORD, i);
+
+        assert_item(want, VEVENT_EVENT, &next);
+        want++;
+    }
+    g_assert_cmpuint(vevent_stream_run(stream), ==, 0);
+    return want;
+}
+
+/* Each read is in memory of its exact size, at an odd address. */
+static void run_case(const Case *c, bool runs)
+{
     const Item *want = c->items;
     VeventStream stream;
 
@@ -198,6 +222,7 @@ static void test_case(gconstpointer data)
     for (unsigned i = 0; i < READS; i++) {
         size_t len = c->reads[i].count * 4 - c->reads[i].cut;
         g_autofree uint8_t *buf = g_malloc(len + 1);
+        bool in_run = false;
         VeventKind kind;
         Vevent event;
 
@@ -205,12 +230,25 @@ static void test_case(gconstpointer data)
         vevent_stream_feed(&stream, buf + 1, len);
         while ((kind = vevent_stream_next(&stream, &event)) != VEVENT_END) {
             assert_item(want, kind, &event);
+            /* Nothing that a run could have had comes one by one. */
+            g_assert_false(runs && in_run && kind == VEVENT_EVENT &&
+                           event.lost == 0);
             want++;
+            in_run = runs && kind == VEVENT_EVENT;
+            if (in_run) {
+                want = check_run(want, &stream, &event);
+            }
         }
         g_assert_cmpint(vevent_stream_next(&stream, &event), ==, VEVENT_END);
         g_assert_null(event.data);
     }
     g_assert_cmpint(want->kind, ==, VEVENT_END);
+}
+
+static void test_case(gconstpointer data)
+{
+    run_case(data, false);
+    run_case(data, true);
 }
 
 static void test_no_buffer(void)
@@ -346,6 +384,15 @@ static void model_step(Model *model, VeventStream *stream, size_t room,
         malformed = kind == VEVENT_MALFORMED;
         if (!malformed) {
             model_check(model, kind, &event);
+        }
+        if (kind == VEVENT_EVENT && g_test_rand_bit()) {
+            size_t count = vevent_stream_run(stream);
+
+            for (size_t i = 1; i <= count; i++) {
+                Vevent next = event_of_run(&event, sizeof(uint64_t), i);
+
+                model_check(model, kind, &next);
+            }
         }
     }
 }

@@ -28,31 +28,40 @@ typedef struct EventPump EventPump;
 #define EVENT_ROOM_UNLIMITED UINT32_MAX
 
 /**
- * struct EventBatch - what one read gave
- * @records: @count pointers to raw records, borrowed for the call
+ * struct EventBatch - what one read gave, or a part of it
+ * @records: the first raw record, borrowed for the call; NULL without any
+ * @stride: bytes from one to the next
  * @count: of records, in order
- * @lost: sequence numbers that the host lost, before or after them
+ * @lost: sequence numbers that the host lost, before, between or after them
  */
 typedef struct EventBatch {
-    const uint8_t *records[EVENT_PUMP_BATCH];
+    const uint8_t *records;
+    size_t stride;
     size_t count;
     uint64_t lost;
 } EventBatch;
+
+static inline const uint8_t *event_batch_record(const EventBatch *batch,
+                                                size_t i)
+{
+    return batch->records + i * batch->stride;
+}
 
 /**
  * struct EventSinkOps - where records go. All are called on the home thread.
  * @room: records that @deliver can take now. 0: the sink has noted that the
  *        pump waits, and has event_pump_run() called when there is room.
- * @deliver: take a batch of at most that many; may rearrange it. Return: the
- *           room left, with the meaning that @room gives it.
- * @seen: called after each read() that had bytes: @malformed is whether they
- *        held something that no kernel writes
+ * @deliver: take a batch; those of a read have at most that many together.
+ *           One for a read, but where a LOST_EVENTS header parts its records.
+ *           Return: the room left, with the meaning that @room gives it.
+ * @seen: called after each read() that had bytes, and its batches: @malformed
+ *        is whether they held something that no kernel writes
  * @failed: the queue cannot be read any more, or not be destroyed, and was
  *          closed; @message says why. Once for each at most.
  */
 typedef struct EventSinkOps {
     uint32_t (*room)(void *opaque);
-    uint32_t (*deliver)(void *opaque, EventBatch *batch);
+    uint32_t (*deliver)(void *opaque, const EventBatch *batch);
     void (*seen)(void *opaque, bool malformed);
     void (*failed)(void *opaque, const char *message);
 } EventSinkOps;

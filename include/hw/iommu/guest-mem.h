@@ -133,8 +133,20 @@ bool guest_mem_write_u32(const GuestMem *mem, uint64_t gpa, uint32_t value);
 /*
  * For @host from guest_mem_ptr(), aligned to 8. Relaxed: the partner is the
  * guest's own access to the word; what orders the two is the index or register
- * that hands the words over. Inline: they run once per record.
+ * that hands the words over. Inline: they run once per record. _le: the words
+ * are little-endian, as the guest has them.
  */
+static inline void guest_words_store_le(void *host, const uint64_t *words,
+                                        size_t count)
+{
+    uint64_t *to = host;
+
+    for (size_t i = 0; i < count; i++) {
+        __atomic_store_n(&to[i], words[i], __ATOMIC_RELAXED);
+    }
+}
+
+/* The same of words in our byte order. */
 static inline void guest_words_store(void *host, const uint64_t *words,
                                      size_t count)
 {

@@ -83,4 +83,16 @@ void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len);
  */
 VeventKind vevent_stream_next(VeventStream *stream, Vevent *event);
 
+/**
+ * vevent_stream_run() - take the events that follow, as long as no number is
+ * missing and nothing else comes in between
+ *
+ * What is nearly always the rest of the read, at the cost of a comparison an
+ * event. Their data follow that of the event taken before, each after a header
+ * of the kernel's.
+ *
+ * Return: how many. Those that are left are for vevent_stream_next().
+ */
+size_t vevent_stream_run(VeventStream *stream);
+
 #endif
