@@ -18,12 +18,17 @@ typedef struct Figure {
     GArray *values;
 } Figure;
 
+/**
+ * struct Curve - of one name and competitor
+ * @latencies: NULL, or what @x and @y are made of
+ */
 typedef struct Curve {
     char *name;
     char *competitor;
     double *x;
     double *y;
     size_t count;
+    HistogramSnapshot *latencies;
 } Curve;
 
 /* Both in the order in which they came. */
@@ -51,6 +56,7 @@ static void curve_free(void *opaque)
     g_free(curve->competitor);
     g_free(curve->x);
     g_free(curve->y);
+    g_free(curve->latencies);
     g_free(curve);
 }
 
@@ -171,6 +177,60 @@ static Figure *make_figure(Figures *figures, const FigureKind *kind,
     figure->values = g_array_new(false, false, sizeof(double));
     g_ptr_array_add(figures->figures, figure);
     return figure;
+}
+
+/* Found, or made. */
+static Curve *get_curve(Figures *figures, const char *name,
+                        const char *competitor)
+{
+    Curve *curve;
+
+    for (unsigned i = 0; i < figures->curves->len; i++) {
+        curve = figures->curves->pdata[i];
+        if (!strcmp(curve->name, name) &&
+            !strcmp(curve->competitor, competitor)) {
+            return curve;
+        }
+    }
+    curve = g_new0(Curve, 1);
+    curve->name = g_strdup(name);
+    curve->competitor = g_strdup(competitor);
+    g_ptr_array_add(figures->curves, curve);
+    return curve;
+}
+
+static void set_points(Curve *curve, const double *x, const double *y,
+                       size_t count)
+{
+    g_free(curve->x);
+    g_free(curve->y);
+    curve->x = g_memdup2(x, count * sizeof(*x));
+    curve->y = g_memdup2(y, count * sizeof(*y));
+    curve->count = count;
+}
+
+/* Of @curve->latencies. Points closer than 2 % are left out, but the last. */
+static void set_latency_points(Curve *curve)
+{
+    const HistogramSnapshot *latencies = curve->latencies;
+    double x[HISTOGRAM_BUCKETS], y[HISTOGRAM_BUCKETS], last = 0;
+    uint64_t seen = 0;
+    size_t count = 0;
+
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        seen += latencies->counts[i];
+        if (seen == latencies->total) {
+            break;
+        }
+        x[count] = (double)latencies->total / (latencies->total - seen);
+        if (seen > 0 && x[count] > last * 1.02) {
+            last = x[count];
+            y[count++] = histogram_bucket_end(i);
+        }
+    }
+    x[count] = latencies->total;
+    y[count++] = latencies->max;
+    set_points(curve, x, y, count);
 }
 
 /* JSON has no NAN. */
@@ -300,22 +360,37 @@ void figures_add_curve(Figures *figures, const char *name,
                        const char *competitor, const double *x,
                        const double *y, size_t count)
 {
-    Curve *curve = g_new0(Curve, 1);
+    set_points(get_curve(figures, name, competitor), x, y, count);
+}
 
-    for (unsigned i = 0; i < figures->curves->len; i++) {
-        const Curve *old = figures->curves->pdata[i];
+void figures_add_latencies(Figures *figures, const char *name,
+                           const char *competitor,
+                           const HistogramSnapshot *latencies)
+{
+    static const struct {
+        const char *name;
+        unsigned permille;
+    } quantiles[] = {
+        { "p50", 500 }, { "p99", 990 }, { "p99.9", 999 }, { "max", 1000 },
+    };
+    Curve *curve = get_curve(figures, name, competitor);
 
-        if (!strcmp(old->name, name) && !strcmp(old->competitor, competitor)) {
-            g_ptr_array_remove_index(figures->curves, i);
-            break;
-        }
+    g_assert_cmpuint(latencies->total, >, 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(quantiles); i++) {
+        g_autofree char *path = g_strdup_printf("%s/%s", name,
+                                                quantiles[i].name);
+        FigureKind kind = { path, "ns", FIGURE_LOWER };
+
+        figures_add(figures, &kind, competitor,
+                    histogram_snapshot_quantile(latencies,
+                                                quantiles[i].permille));
     }
-    curve->name = g_strdup(name);
-    curve->competitor = g_strdup(competitor);
-    curve->x = g_memdup2(x, count * sizeof(*x));
-    curve->y = g_memdup2(y, count * sizeof(*y));
-    curve->count = count;
-    g_ptr_array_add(figures->curves, curve);
+    if (curve->latencies) {
+        histogram_snapshot_add(curve->latencies, latencies);
+    } else {
+        curve->latencies = g_memdup2(latencies, sizeof(*latencies));
+    }
+    set_latency_points(curve);
 }
 
 bool figures_write(Figures *figures, bool quick, FILE *file)

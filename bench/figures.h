@@ -15,6 +15,8 @@
 #ifndef BENCH_FIGURES_H
 #define BENCH_FIGURES_H
 
+#include "vpump/histogram.h"
+
 #include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -66,6 +68,17 @@ void figures_add(Figures *figures, const FigureKind *kind,
 void figures_add_curve(Figures *figures, const char *name,
                        const char *competitor, const double *x,
                        const double *y, size_t count);
+
+/**
+ * figures_add_latencies() - those of a repetition, in ns
+ * @name: "events/latency/10000": figures NAME/p50, NAME/p99, NAME/p99.9 and
+ *        NAME/max, and a curve NAME of all repetitions together. Its x is
+ *        1/(1 - q) of quantile q, 100 for p99; its last is @latencies' max
+ * @latencies: of one value at least
+ */
+void figures_add_latencies(Figures *figures, const char *name,
+                           const char *competitor,
+                           const HistogramSnapshot *latencies);
 
 /**
  * figures_write() - all as JSON

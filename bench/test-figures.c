@@ -186,6 +186,53 @@ static void test_curve_of_same_name_is_replaced(void)
     figures_free(figures);
 }
 
+/* 1,000 of 1 to 1000 us, and a straggler in the second repetition. */
+static void test_latencies_become_quantiles_and_a_curve(void)
+{
+    Figures *figures = figures_new();
+    g_autoptr(JsonParser) parser = NULL;
+    Histogram *histogram = histogram_new();
+    HistogramSnapshot snapshot;
+    JsonObject *curve;
+    JsonArray *x, *y;
+    unsigned last;
+
+    for (unsigned i = 1; i <= 1000; i++) {
+        histogram_record(histogram, i * 1000);
+    }
+    histogram_snapshot(histogram, &snapshot);
+    figures_add_latencies(figures, "wait", "vpump", &snapshot);
+    histogram_record(histogram, 5000000);
+    histogram_snapshot(histogram, &snapshot);
+    figures_add_latencies(figures, "wait", "vpump", &snapshot);
+    histogram_free(histogram);
+    parser = written(figures);
+
+    curve = find(parser, "figures", "wait/p50", "vpump");
+    g_assert_cmpfloat(json_object_get_double_member(curve, "value"), >=,
+                      500000);
+    g_assert_cmpfloat(json_object_get_double_member(curve, "value"), <=,
+                      510000);
+    assert_number(find(parser, "figures", "wait/max", "vpump"), "value",
+                  3000000);
+    curve = find(parser, "curves", "wait", "vpump");
+    x = json_object_get_array_member(curve, "x");
+    y = json_object_get_array_member(curve, "y");
+    last = json_array_get_length(x) - 1;
+    g_assert_cmpuint(json_array_get_length(y), ==, last + 1);
+    g_assert_cmpfloat(json_array_get_double_element(x, last), ==, 2001);
+    g_assert_cmpfloat(json_array_get_double_element(y, last), ==, 5000000);
+    for (unsigned i = 0; i < last; i++) {
+        double share = 1 - 1 / json_array_get_double_element(x, i);
+        double value = json_array_get_double_element(y, i);
+
+        /* A bucket's end is up to 1/64 more; ranks are whole. */
+        g_assert_cmpfloat(value, >=, share * 1000000 - 1000);
+        g_assert_cmpfloat(value, <=, share * 1020000 + 1000);
+    }
+    figures_free(figures);
+}
+
 static void test_head_says_what_was_measured_on(void)
 {
     Figures *figures = figures_new();
@@ -227,6 +274,8 @@ int main(int argc, char **argv)
     g_test_add_func("/figures/no-ratio-to-nothing", test_no_ratio_to_nothing);
     g_test_add_func("/figures/curve-of-same-name-is-replaced",
                     test_curve_of_same_name_is_replaced);
+    g_test_add_func("/figures/latencies-become-quantiles-and-a-curve",
+                    test_latencies_become_quantiles_and_a_curve);
     g_test_add_func("/figures/head-says-what-was-measured-on",
                     test_head_says_what_was_measured_on);
     g_test_add_func("/figures/full-disk-is-an-error",

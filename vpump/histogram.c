@@ -23,8 +23,7 @@ static unsigned bucket_of(uint64_t value)
     return (shift << HISTOGRAM_SUB_BITS) + (value >> shift);
 }
 
-/* The largest value that belongs to @bucket. */
-static uint64_t bucket_end(unsigned bucket)
+uint64_t histogram_bucket_end(unsigned bucket)
 {
     unsigned octave = bucket >> HISTOGRAM_SUB_BITS;
     unsigned shift = octave > 1 ? octave - 1 : 0;
@@ -79,7 +78,7 @@ void histogram_snapshot_subtract(HistogramSnapshot *snapshot,
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         snapshot->counts[i] -= earlier->counts[i];
         if (snapshot->counts[i]) {
-            max = bucket_end(i);
+            max = histogram_bucket_end(i);
         }
     }
     snapshot->total -= earlier->total;
@@ -97,7 +96,7 @@ uint64_t histogram_snapshot_quantile(const HistogramSnapshot *snapshot,
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
         seen += snapshot->counts[i];
         if (seen > 0 && seen >= rank) {
-            return MIN(bucket_end(i), snapshot->max);
+            return MIN(histogram_bucket_end(i), snapshot->max);
         }
     }
     return 0;

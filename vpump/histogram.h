@@ -35,6 +35,9 @@ typedef struct HistogramSnapshot {
     uint64_t max;
 } HistogramSnapshot;
 
+/* The largest value that belongs to @bucket. */
+uint64_t histogram_bucket_end(unsigned bucket);
+
 Histogram *histogram_new(void);
 void histogram_free(Histogram *histogram);
 
