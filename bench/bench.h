@@ -33,8 +33,9 @@ typedef enum BenchCpu {
  *          emulated host and pipes: what cannot be measured there is left out
  * @only: names of competitors (a GStrv), or NULL for all
  * @known: names that bench_wants() was asked for, a set
- * @handicap: percent of its time that each read of vpump's takes longer, for
- *            the test of the guard: event_source_set_handicap(); 0 but then
+ * @handicap: for the test of the guard: at its end each read of vpump's spins
+ *            for so many percent of the time since the end of the one before,
+ *            so 100 halves its speed (event_source_set_handicap())
  */
 typedef struct Bench {
     Figures *figures;

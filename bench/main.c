@@ -54,7 +54,7 @@ static const GOptionEntry options[] = {
     { "json", 0, 0, G_OPTION_ARG_FILENAME, &json_path,
       "Where figures go (standard output)", "FILE" },
     { "handicap", 0, 0, G_OPTION_ARG_INT, &handicap,
-      "Each read of vpump's takes so much longer: for the test of the guard",
+      "Slow vpump down: 100 halves its speed. For the test of the guard",
       "PERCENT" },
     { "list", 0, 0, G_OPTION_ARG_NONE, &list,
       "Only print what --suite may name", NULL },

@@ -1,0 +1,317 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Print what vpump-bench has measured, and which targets that reaches.
+
+Of several files the first one's figures, and a column of targets for each.
+"""
+# Names of figures, on which suites, targets and plots agree; a part in capitals
+# stands for several. SOURCE is emulated, pipe or kernel; QUANTILE is p50, p99,
+# p99.9 or max, as figures_add_latencies() has them:
+#
+#   events/saturated/SOURCE                  events/s
+#   events/batch/RECORDS/SOURCE              events/s, RECORDS per read
+#   events/latency/RATE/QUANTILE             ns, report to ring entry
+#   events/interrupt-latency/RATE/QUANTILE   ns, report to interrupt
+#   big-lock/HELD/QUANTILE                   ns, HELD is free, 50%-50us, 90%-50us,
+#   big-lock/HELD/throughput                 events/s     50%-1ms or 90%-1ms
+#   pages/round-trip/QUANTILE                ns; "limit" is the ping-pong's
+#   pages/loaded/QUANTILE                    ns
+#   cost/cpu                                 ns/event
+#   cost/syscalls, cost/allocations          calls/event
+#   scale/busy/VIOMMUS, scale/idle/VIOMMUS   ns/event
+#   scale/memory                             bytes/vIOMMU
+#   storms/STORM/throughput                  events/s, STORM is quiet, hot-plug,
+#   storms/STORM/QUANTILE                    ns           piotlb or pasid-churn
+#   aio/...                                  ns
+#   startup/process, startup/device-1000     ms, us
+#
+# Competitors: "limit" spins in read(), "limit-poll" sleeps in poll(); "vpump"
+# sleeps, "vpump-busy" polls for up to 1 ms. What sleeps is compared with
+# limit-poll, where there is such a figure, what spins with limit.
+import argparse
+import itertools
+import sys
+
+from bench_figures import LIMIT, OURS, load, median
+
+QUANTILES = ("p50", "p99", "p99.9", "max")
+TIMES = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}
+
+
+def scaled(value, steps):
+    """VALUE and the name of the largest of STEPS that it reaches."""
+    for step, name in steps:
+        if abs(value) >= step:
+            break
+    value /= step
+    digits = 0 if abs(value) >= 99.5 else 1 if abs(value) >= 9.95 else 2
+    return f"{value:.{digits}f} {name}".rstrip()
+
+
+def with_unit(value, unit):
+    """For people."""
+    of, slash, per = unit.partition("/")
+    if of in TIMES:
+        text = scaled(value * TIMES[of], ((1, "s"), (1e-3, "ms"),
+                                          (1e-6, "us"), (1e-9, "ns")))
+    elif of == "bytes":
+        text = scaled(value, ((1 << 30, "GiB"), (1 << 20, "MiB"),
+                              (1 << 10, "KiB"), (1, "bytes")))
+    elif abs(value) >= 1000:
+        text = scaled(value, ((1e9, "G"), (1e6, "M"), (1e3, "k"))) + " " + of
+    else:
+        text = f"{value:.3g} {of}"
+    return text + slash + per
+
+
+def number(value, form="{:.2f}"):
+    return "-" if value is None else form.format(value)
+
+
+def table_text(header, rows):
+    """Aligned: the first column to the left, others to the right."""
+    cells = [header] + rows
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    for row in cells:
+        line = row[0].ljust(widths[0])
+        for cell, width in zip(row[1:], widths[1:]):
+            line += "  " + cell.rjust(width)
+        yield "  " + line.rstrip()
+
+
+def table_markdown(header, rows):
+    yield "| " + " | ".join(header) + " |"
+    yield "|---|" + "---:|" * (len(header) - 1)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+class Page:
+    """What is printed, in either form."""
+
+    def __init__(self, markdown):
+        self.markdown = markdown
+
+    def title(self, text):
+        print(f"\n## {text}\n" if self.markdown else f"\n== {text}")
+
+    def table(self, caption, header, rows):
+        if caption:
+            print(f"\n`{caption}`\n" if self.markdown else f"\n{caption}")
+        form = table_markdown if self.markdown else table_text
+        print(*form(header, rows), sep="\n")
+
+    def line(self, text):
+        print(text)
+
+
+def ratio_cells(figure):
+    return [number(figure["spread"], "{:.0%}"),
+            number(figure["ratio_to_limit"]),
+            number(figure["ratio_to_best_peer"])]
+
+
+def print_figure(page, name, figures):
+    rows = [[f["competitor"], with_unit(f["value"], f["unit"])] +
+            ratio_cells(f) for f in figures]
+    page.table(name, ["competitor", "median", "spread", "to limit",
+                      "to best peer"], rows)
+
+
+def print_quantiles(page, parent, figures):
+    """A row per competitor for what would be a table per quantile."""
+    of = {(f["competitor"], f["name"].rpartition("/")[2]): f for f in figures}
+    names = [q for q in QUANTILES if any(key[1] == q for key in of)]
+    rows = []
+    for competitor in dict.fromkeys(f["competitor"] for f in figures):
+        found = [of.get((competitor, q)) for q in names]
+        tail = of.get((competitor, "p99")) or next(filter(None, found))
+        rows.append([competitor] +
+                    [with_unit(f["value"], f["unit"]) if f else "-"
+                     for f in found] + ratio_cells(tail))
+    page.table(parent, ["competitor"] + names +
+               ["p99: spread", "to limit", "to best peer"], rows)
+
+
+def print_figures(page, figures):
+    def key(figure):
+        parent, _, last = figure["name"].rpartition("/")
+        return (parent, True) if last in QUANTILES else (figure["name"], False)
+
+    groups = {}
+    for figure in figures.all:
+        groups.setdefault(key(figure), []).append(figure)
+    by_topic = itertools.groupby(groups.items(),
+                                 lambda group: group[0][0].split("/")[0])
+    for topic, members in by_topic:
+        page.title(topic)
+        for (name, quantiles), found in members:
+            (print_quantiles if quantiles else print_figure)(page, name, found)
+
+
+class Target:
+    """A row of the table: what MEASURE gives of Figures, by repetition."""
+
+    def __init__(self, what, measure, at_least=None, at_most=None, below=None):
+        self.what, self.measure = what, measure
+        self.at_least, self.at_most, self.below = at_least, at_most, below
+
+    def wanted(self):
+        if self.at_least is not None:
+            return f">= {self.at_least:g}"
+        if self.at_most is not None:
+            return f"<= {self.at_most:g}"
+        return "-" if self.below is None else f"< {self.below:g}"
+
+    def reached(self, value):
+        """None: no target, it is there for comparison."""
+        if self.at_least is not None:
+            return value >= self.at_least
+        if self.at_most is not None:
+            return value <= self.at_most
+        return None if self.below is None else value < self.below
+
+
+def versus(name, other, ours=OURS):
+    return lambda f: f.ratio(name, ours, name, other)
+
+
+def versus_best_peer(name, but=()):
+    return lambda f: f.ratio(name, OURS, name, f.best_peer(name, but))
+
+
+def versus_own(name, other_name, competitor=OURS):
+    return lambda f: f.ratio(name, competitor, other_name, competitor)
+
+
+def versus_limit_asleep(name):
+    def measure(figures):
+        asleep = figures.find(name, LIMIT + "-poll")
+        return figures.ratio(name, OURS, name,
+                             LIMIT + "-poll" if asleep else LIMIT)
+    return measure
+
+
+def plain(name):
+    return lambda f: f.samples(name, OURS)
+
+
+def throughput_targets():
+    for source in "emulated", "pipe":
+        name = "events/saturated/" + source
+        text = f"throughput, {source}: to "
+        yield Target(text + "the limit", versus(name, LIMIT), at_least=0.9)
+        yield Target(text + "qemu", versus(name, "qemu"), at_least=20)
+        yield Target(text + "cloud-hypervisor",
+                     versus(name, "cloud-hypervisor"), at_least=1.5)
+        yield Target(text + "the best other peer",
+                     versus_best_peer(name, ("qemu", "cloud-hypervisor")),
+                     at_least=1.5)
+    yield Target("throughput, kernel's queue: to the limit",
+                 versus("events/saturated/kernel", LIMIT), at_least=0.95)
+
+
+def latency_targets():
+    name = "events/latency/10000/p99"
+    yield Target("p99 at 10 k/s: to the limit, asleep",
+                 versus_limit_asleep(name), at_most=1.5)
+    yield Target("p99 at 10 k/s, busy: to the limit",
+                 versus(name, LIMIT, OURS + "-busy"), at_most=1.5)
+    yield Target("p99 at 10 k/s: to the best peer", versus_best_peer(name),
+                 below=1)
+
+
+def big_lock_targets():
+    held, free = "big-lock/90%-1ms/", "big-lock/free/"
+    text = "big lock held 90 % in 1 ms, to free: "
+    yield Target(text + "p99", versus_own(held + "p99", free + "p99"),
+                 at_most=1.1)
+    yield Target(text + "throughput",
+                 versus_own(held + "throughput", free + "throughput"),
+                 at_least=0.9)
+    yield Target(text + "qemu's p99",
+                 versus_own(held + "p99", free + "p99", "qemu"))
+
+
+def other_targets():
+    yield Target("page request, p50: to the ping-pong",
+                 versus("pages/round-trip/p50", LIMIT), at_most=2)
+    yield Target("page request, loaded: p99 to p50",
+                 versus_own("pages/loaded/p99", "pages/loaded/p50"), at_most=4)
+    for kind in "busy", "idle":
+        yield Target(f"cost of 1,000 vIOMMUs, {kind}: to that of one",
+                     versus_own(f"scale/{kind}/1000", f"scale/{kind}/1"),
+                     at_most=1.25)
+    for storm in "hot-plug", "piotlb":
+        yield Target(f"throughput in a {storm} storm: to quiet",
+                     versus_own(f"storms/{storm}/throughput",
+                                "storms/quiet/throughput"), at_least=0.9)
+    yield Target("system calls per event, saturated", plain("cost/syscalls"),
+                 below=0.05)
+    yield Target("allocations per event", plain("cost/allocations"),
+                 at_most=0)
+
+
+TARGETS = (*throughput_targets(), *latency_targets(), *big_lock_targets(),
+           *other_targets())
+
+
+def target_cells(target, figures):
+    """Measured, from the least to the most, reached."""
+    samples = target.measure(figures)
+    if not samples:
+        return ["not measured", "", "-"]
+    value = median(samples)
+    reached = target.reached(value)
+    return [f"{value:.3g}", f"{min(samples):.3g} to {max(samples):.3g}",
+            "-" if reached is None else "yes" if reached else "NO"]
+
+
+def print_targets(page, runs):
+    header = ["target", "wanted"]
+    for i in range(len(runs)):
+        run = f" {i + 1}" if len(runs) > 1 else ""
+        header += ["measured" + run]
+        header += [] if run else ["least to most"]
+        header += ["reached"]
+    rows = []
+    for target in TARGETS:
+        row = [target.what, target.wanted()]
+        for figures in runs:
+            value, span, reached = target_cells(target, figures)
+            row += [value, reached] if len(runs) > 1 else [value, span, reached]
+        rows.append(row)
+    page.title("targets")
+    page.table(None, header, rows)
+
+
+def print_machine(page, figures):
+    machine = figures.document["machine"]
+    page.line(f"vpump {machine['version']} on {machine['cpu']}, "
+              f"{machine['cpus']} CPUs, Linux {machine['kernel']}, "
+              f"gcc {machine['compiler']};")
+    page.line(f"clock {machine['clocksource']}: {machine['clock_ns']:.0f} ns "
+              f"a reading, in steps of {machine['clock_step_ns']} ns; "
+              f"{figures.document['repetitions']} repetitions"
+              f"{', quick' if figures.document['quick'] else ''}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--targets", action="store_true", help="only these")
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    options = parser.parse_args()
+    try:
+        runs = [load(path) for path in options.files]
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"{parser.prog}: {' '.join(options.files)}: {error}")
+    page = Page(options.markdown)
+    if not options.targets:
+        print_machine(page, runs[0])
+        print_figures(page, runs[0])
+    print_targets(page, runs)
+
+
+if __name__ == "__main__":
+    main()
