@@ -29,11 +29,12 @@ Of several files the first one's figures, and a column of targets for each.
 # sleeps, "vpump-busy" polls for up to 1 ms. What sleeps is compared with
 # limit-poll, where there is such a figure, what spins with limit.
 import argparse
-import itertools
+import re
 import sys
 
 from bench_figures import LIMIT, OURS, load, median
 
+SERIES = re.compile(r"/(\d+)(?=/|$)")
 QUANTILES = ("p50", "p99", "p99.9", "max")
 TIMES = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1}
 
@@ -64,8 +65,15 @@ def with_unit(value, unit):
     return text + slash + per
 
 
-def number(value, form="{:.2f}"):
-    return "-" if value is None else form.format(value)
+def percent(value):
+    return "-" if value is None else f"{value:.0%}"
+
+
+def ratio(value):
+    """Of small ones the digits that there are."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def table_text(header, rows):
@@ -106,16 +114,26 @@ class Page:
 
 
 def ratio_cells(figure):
-    return [number(figure["spread"], "{:.0%}"),
-            number(figure["ratio_to_limit"]),
-            number(figure["ratio_to_best_peer"])]
+    return [percent(figure["spread"]), ratio(figure["ratio_to_limit"]),
+            ratio(figure["ratio_to_best_peer"])]
 
 
-def print_figure(page, name, figures):
-    rows = [[f["competitor"], with_unit(f["value"], f["unit"])] +
-            ratio_cells(f) for f in figures]
-    page.table(name, ["competitor", "median", "spread", "to limit",
-                      "to best peer"], rows)
+def value_cells(figure):
+    return [figure["competitor"], with_unit(figure["value"], figure["unit"]),
+            *ratio_cells(figure)]
+
+
+VALUES = ["competitor", "median", "spread", "to limit", "to best peer"]
+
+
+def print_plain(page, name, figures):
+    page.table(name, VALUES, [value_cells(f) for f in figures])
+
+
+def print_series(page, name, figures):
+    """Whose names differ by a number."""
+    rows = [[SERIES.search(f["name"])[1], *value_cells(f)] for f in figures]
+    page.table(name, ["N"] + VALUES, rows)
 
 
 def print_quantiles(page, parent, figures):
@@ -133,20 +151,27 @@ def print_quantiles(page, parent, figures):
                ["p99: spread", "to limit", "to best peer"], rows)
 
 
-def print_figures(page, figures):
-    def key(figure):
-        parent, _, last = figure["name"].rpartition("/")
-        return (parent, True) if last in QUANTILES else (figure["name"], False)
+def table_of(figure):
+    """How it is printed, and the caption of its table."""
+    parent, _, last = figure["name"].rpartition("/")
+    if last in QUANTILES:
+        return print_quantiles, parent
+    if SERIES.search(figure["name"]):
+        return print_series, SERIES.sub("/N", figure["name"])
+    return print_plain, figure["name"]
 
-    groups = {}
+
+def print_figures(page, figures):
+    tables = {}
     for figure in figures.all:
-        groups.setdefault(key(figure), []).append(figure)
-    by_topic = itertools.groupby(groups.items(),
-                                 lambda group: group[0][0].split("/")[0])
-    for topic, members in by_topic:
+        tables.setdefault(table_of(figure), []).append(figure)
+    topics = {}
+    for (form, name), members in tables.items():
+        topics.setdefault(name.split("/")[0], []).append((form, name, members))
+    for topic, members in topics.items():
         page.title(topic)
-        for (name, quantiles), found in members:
-            (print_quantiles if quantiles else print_figure)(page, name, found)
+        for form, name, found in members:
+            form(page, name, found)
 
 
 class Target:
