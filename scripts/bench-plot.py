@@ -80,9 +80,9 @@ def file_name(name):
 
 
 def plot_latencies(folder, figures, styles):
-    """A file for each name that figures_add_latencies() was given."""
+    """A file for each name of curves, but those of the series below."""
     latencies = [c for c in figures.curves
-                 if figures.find(c["name"] + "/p99", c["competitor"])]
+                 if not c["name"].startswith(("events/batch", "scale/"))]
     for name in dict.fromkeys(c["name"] for c in latencies):
         curves = [c for c in latencies if c["name"] == name]
         blocks, elements = [], []
@@ -95,7 +95,7 @@ def plot_latencies(folder, figures, styles):
         settings = (f"set logscale xy\nset xtics ({QUANTILE_TICS})\n"
                     f"set ytics ({TIME_TICS})\nset xrange [1.1:*]\n"
                     "set xlabel 'of all values, %'\nset ylabel 'no more than'")
-        plot(folder / f"latency-{file_name(name)}.svg", name, settings,
+        plot(folder / f"{file_name(name)}.svg", name, settings,
              blocks, elements)
 
 

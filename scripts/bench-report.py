@@ -5,21 +5,23 @@
 Of several files the first one's figures, and a column of targets for each.
 """
 # Names of figures, on which suites, targets and plots agree; a part in capitals
-# stands for several. SOURCE is emulated, pipe or kernel; QUANTILE is p50, p99,
-# p99.9 or max, as figures_add_latencies() has them:
+# stands for several. SOURCE is emulated, pipe or kernel. QUANTILE is p50, p99,
+# p99.9 or max; what has these may have a curve, of x = 1/(1 - quantile) and ns.
 #
-#   events/saturated/SOURCE                  events/s
+#   events/saturated/SOURCE                  events/s, each ring cold
+#   events/saturated-warm/SOURCE             events/s, a ring in the cache
 #   events/batch/RECORDS/SOURCE              events/s, RECORDS per read
-#   events/latency/RATE/QUANTILE             ns, report to ring entry
-#   events/interrupt-latency/RATE/QUANTILE   ns, report to interrupt
+#   events/latency/RATE/QUANTILE             ns, report to ring entry; of the
+#       pipe events/latency-pipe/..., of the kernel events/latency-kernel/...
+#   events/interrupt-latency/RATE/QUANTILE   ns, report to interrupt; likewise
 #   big-lock/HELD/QUANTILE                   ns, HELD is free, 50%-50us, 90%-50us,
 #   big-lock/HELD/throughput                 events/s     50%-1ms or 90%-1ms
 #   pages/round-trip/QUANTILE                ns; "limit" is the ping-pong's
 #   pages/loaded/QUANTILE                    ns
 #   cost/cpu                                 ns/event
-#   cost/syscalls, cost/allocations          calls/event
+#   cost/syscalls, cost/allocations          /event
 #   scale/busy/VIOMMUS, scale/idle/VIOMMUS   ns/event
-#   scale/memory                             bytes/vIOMMU
+#   scale/memory                             bytes, of a vIOMMU
 #   storms/STORM/throughput                  events/s, STORM is quiet, hot-plug,
 #   storms/STORM/QUANTILE                    ns           piotlb or pasid-churn
 #   aio/...                                  ns
