@@ -33,9 +33,8 @@ typedef enum BenchCpu {
  *          emulated host and pipes: what cannot be measured there is left out
  * @only: names of competitors (a GStrv), or NULL for all
  * @known: names that bench_wants() was asked for, a set
- * @handicap: for the test of the guard: at its end each read of vpump's spins
- *            for so many percent of the time since the end of the one before,
- *            so 100 halves its speed (event_source_set_handicap())
+ * @handicap: percent, 0 but in the test of the guard: of vpump, by
+ *            event_source_set_handicap(), in suite-throughput.c
  */
 typedef struct Bench {
     Figures *figures;

@@ -42,6 +42,7 @@ typedef struct ReaderClock {
     uint64_t target;            /* 0: it does not run */
     uint64_t taken;
     int64_t start_ns;
+    int64_t turn_ns;            /* when the last handicapped read ended */
 } ReaderClock;
 
 /* What a reader that is held is to do. */
@@ -56,6 +57,7 @@ struct EventSource {
     HardwareOps hardware;       /* [const] */
     HostIommu *inner;           /* [const] */
     SourceKind kind;            /* [const] */
+    unsigned handicap;          /* percent */
     int pipe[2];                /* of SOURCE_PIPE, while there is a queue */
     int replaced_fd;            /* the queue's own */
     uint32_t sequence;          /* the next record's in the pipe */
@@ -91,6 +93,20 @@ static void clock_look(EventSource *source)
     /* Release: pairs with event_source_time(), which winds it up again. */
     atomic_store_explicit(&source->took_ns, now - clock->start_ns,
                           memory_order_release);
+}
+
+/* After a read: the turn that it ends takes longer. */
+static void reader_lag(EventSource *source)
+{
+    ReaderClock *clock = &source->clock;
+    int64_t now = bench_now_ns();
+    int64_t since = clock->turn_ns ? clock->turn_ns : clock->start_ns;
+    int64_t end = now + (now - since) * source->handicap / 100;
+
+    while (now < end) {
+        now = bench_now_ns();
+    }
+    clock->turn_ns = now;
 }
 
 /* While it is held. */
@@ -133,6 +149,9 @@ static ssize_t source_read(HostIommu *host, int fd, void *buf, size_t count)
               : source->inner->ops->read(source->inner, fd, buf, count);
     if (source->clock.target > 0 && ret > 0) {
         source->clock.taken += ret / sizeof(SourceRecord);
+        if (source->handicap > 0) {
+            reader_lag(source);
+        }
     }
     return ret;
 }
@@ -396,6 +415,11 @@ int64_t event_source_time(EventSource *source, uint64_t records)
         took = atomic_load_explicit(&source->took_ns, memory_order_acquire);
     } while (took < 0 && bench_now_ns() < end);
     return took;
+}
+
+void event_source_set_handicap(EventSource *source, unsigned percent)
+{
+    source->handicap = percent;
 }
 
 /* ---- Its life ---- */

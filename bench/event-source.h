@@ -90,4 +90,13 @@ void event_source_on_reader(EventSource *source, void (*func)(void *opaque),
  */
 int64_t event_source_time(EventSource *source, uint64_t records);
 
+/**
+ * event_source_set_handicap() - for the test of the guard
+ * @percent: while readers are timed, each of their turns, from the end of one
+ *           read to the end of the next, takes so much longer; 100 halves speed
+ *
+ * Context: no reader is timed.
+ */
+void event_source_set_handicap(EventSource *source, unsigned percent);
+
 #endif
