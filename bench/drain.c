@@ -91,7 +91,7 @@ static void catch_reader(Drain *drain)
 int64_t drain_once(Drain *drain)
 {
     EventSource *source = drain->peer->config.source;
-    int64_t ns;
+    int64_t ns, cpu_ns;
 
     event_source_hold(source);
     if (drain->warm) {
@@ -101,8 +101,10 @@ int64_t drain_once(Drain *drain)
     } else {
         fill(drain);
     }
+    cpu_ns = peer_cpu_ns(drain->peer);
     ns = event_source_time(source, DRAIN_EVENTS);
     g_assert_cmpint(ns, >, 0);
+    drain->cpu_ns = peer_cpu_ns(drain->peer) - cpu_ns;
     if (drain->warm) {
         await_all(drain);
     } else {

@@ -29,12 +29,14 @@
  * @warm: see above
  * @tag: of the next event
  * @expected: of the next that the guest reads
+ * @cpu_ns: what the peer's thread used in the last drain while it was timed
  */
 typedef struct Drain {
     Peer *peer;
     bool warm;
     uint64_t tag;
     uint64_t expected;
+    int64_t cpu_ns;
 } Drain;
 
 void drain_init(Drain *drain, Peer *peer, bool warm);
