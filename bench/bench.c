@@ -37,17 +37,32 @@ bool bench_find_cpus(GError **error)
     return true;
 }
 
+static void set_affinity(const cpu_set_t *set)
+{
+    if (sched_setaffinity(0, sizeof(*set), set)) {
+        fprintf(stderr, "%s: error: a thread cannot stay on CPU %d or %d: %s\n",
+                g_get_prgname(), cpus[0], cpus[1], g_strerror(errno));
+        exit(EXIT_FAILURE);
+    }
+}
+
 void bench_pin(BenchCpu cpu)
 {
     cpu_set_t one;
 
     CPU_ZERO(&one);
     CPU_SET(cpus[cpu], &one);
-    if (sched_setaffinity(0, sizeof(one), &one)) {
-        fprintf(stderr, "%s: error: a thread cannot stay on CPU %d: %s\n",
-                g_get_prgname(), cpus[cpu], g_strerror(errno));
-        exit(EXIT_FAILURE);
-    }
+    set_affinity(&one);
+}
+
+void bench_unpin(void)
+{
+    cpu_set_t both;
+
+    CPU_ZERO(&both);
+    CPU_SET(cpus[0], &both);
+    CPU_SET(cpus[1], &both);
+    set_affinity(&both);
 }
 
 bool bench_wants(const Bench *bench, const char *competitor)

@@ -86,6 +86,9 @@ void bench_alternate(Bench *bench, size_t count, BenchFunc *func,
 /* The calling thread stays there, and those that it makes. */
 void bench_pin(BenchCpu cpu);
 
+/* It may be on either again. */
+void bench_unpin(void);
+
 /* ns, of CLOCK_MONOTONIC. */
 static inline int64_t bench_now_ns(void)
 {
