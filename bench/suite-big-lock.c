@@ -118,7 +118,7 @@ static void measure_throughput(Bench *bench, const Setting *setting, Peer *peer,
     double throughput;
     Drain drain;
 
-    drain_init(&drain, peer);
+    drain_init(&drain, peer, false);
     drain_once(&drain);         /* warm-up */
     while (count < 2 || ns < DRAIN_MIN_NS) {
         ns += drain_once(&drain);
