@@ -79,8 +79,7 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Of an even number the mean of the two. Sorts @values. */
-static double median(double *values, size_t count)
+double figures_median(double *values, size_t count)
 {
     qsort(values, count, sizeof(*values), compare_doubles);
     return (values[(count - 1) / 2] + values[count / 2]) / 2;
@@ -92,7 +91,7 @@ static double figure_median(const Figure *figure)
         g_memdup2(figure->values->data,
                   figure->values->len * sizeof(double));
 
-    return median(values, figure->values->len);
+    return figures_median(values, figure->values->len);
 }
 
 /* NAN: there is none. */
@@ -124,7 +123,7 @@ static double figure_ratio(const Figure *figure, const Figure *other)
         }
         ratios[i] = g_array_index(figure->values, double, i) / divisor;
     }
-    return median(ratios, figure->values->len);
+    return figures_median(ratios, figure->values->len);
 }
 
 static Figure *find_figure(const Figures *figures, const char *name,

@@ -50,6 +50,9 @@ typedef struct FigureKind {
 Figures *figures_new(void);
 void figures_free(Figures *figures);
 
+/* Of an even number the mean of the two in the middle. Sorts @values. */
+double figures_median(double *values, size_t count);
+
 /**
  * figures_add() - a repetition's value
  * @competitor: FIGURES_LIMIT, FIGURES_OURS, a variant of these, or a peer.
