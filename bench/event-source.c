@@ -90,7 +90,7 @@ static void clock_look(EventSource *source)
         return;
     }
     clock->target = 0;
-    /* Release: pairs with event_source_time(), which winds it up again. */
+    /* Release: pairs with event_source_took(). */
     atomic_store_explicit(&source->took_ns, now - clock->start_ns,
                           memory_order_release);
 }
@@ -114,7 +114,7 @@ static void reader_wait(EventSource *source)
 {
     ReaderTask *task = &source->task;
 
-    /* Acquire: pairs with event_source_time(). */
+    /* Acquire: pairs with event_source_release(). */
     while (atomic_load_explicit(&source->held, memory_order_acquire)) {
         atomic_store_explicit(&source->waiting, true, memory_order_relaxed);
         bench_relax();
@@ -400,19 +400,29 @@ void event_source_on_reader(EventSource *source, void (*func)(void *opaque),
     }
 }
 
+void event_source_release(EventSource *source, uint64_t records)
+{
+    atomic_store_explicit(&source->took_ns, -1, memory_order_relaxed);
+    source->clock = (ReaderClock){ .target = records };
+    /* Release: pairs with source_read(): the clock is the reader's. */
+    atomic_store_explicit(&source->held, false, memory_order_release);
+}
+
+int64_t event_source_took(EventSource *source)
+{
+    /* Acquire: pairs with clock_look(): the clock is ours. */
+    return atomic_load_explicit(&source->took_ns, memory_order_acquire);
+}
+
 int64_t event_source_time(EventSource *source, uint64_t records)
 {
     int64_t end = bench_now_ns() + READERS_TIME_OUT;
     int64_t took;
 
-    atomic_store_explicit(&source->took_ns, -1, memory_order_relaxed);
-    source->clock = (ReaderClock){ .target = records };
-    /* Release: pairs with source_read(): the clock is the reader's. */
-    atomic_store_explicit(&source->held, false, memory_order_release);
+    event_source_release(source, records);
     do {
         bench_relax();
-        /* Acquire: pairs with clock_look(): the clock is ours. */
-        took = atomic_load_explicit(&source->took_ns, memory_order_acquire);
+        took = event_source_took(source);
     } while (took < 0 && bench_now_ns() < end);
     return took;
 }

@@ -62,7 +62,7 @@ bool event_source_report(EventSource *source, const SourceDevice *device,
 uint64_t event_source_fill(EventSource *source, const SourceDevice *devices,
                            size_t num_devices, uint64_t count, uint64_t tag);
 
-/* From now on reads spin, until event_source_time(). */
+/* From now on reads spin, until event_source_release(). */
 void event_source_hold(EventSource *source);
 
 /**
@@ -82,12 +82,16 @@ void event_source_on_reader(EventSource *source, void (*func)(void *opaque),
                             void *opaque);
 
 /**
- * event_source_time() - let readers go, and time them
+ * event_source_release() - let readers go, and time them
  * @records: from the start of the first read to the start of the read after
  *           which so many have been read; there are more than that
- *
- * Return: ns; or -1: it took more than a minute.
  */
+void event_source_release(EventSource *source, uint64_t records);
+
+/* Return: ns; or -1: it is not over yet. */
+int64_t event_source_took(EventSource *source);
+
+/* Both, spinning. Return: ns; or -1: it took more than a minute. */
 int64_t event_source_time(EventSource *source, uint64_t records);
 
 /**
