@@ -74,8 +74,7 @@ int64_t crowd_drain(Crowd *crowd, size_t first, size_t count, uint32_t events)
         crowd->tag += events;
     }
     start_ns = bench_now_ns();
-    ns = event_source_time(crowd->source, 1);
-    g_assert_cmpint(ns, >, 0);
+    event_source_release(crowd->source, 1);
     for (size_t i = 0; i < count; i++) {
         await_entry(crowd, &units[i], events - 1, tag + (i + 1) * events - 1);
     }
