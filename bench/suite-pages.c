@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Page requests: the round trip from a device to the guest and back, alone and
+ * under load, and while the guest changes PASIDs. How each is measured is in
+ * docs/performance.md.
+ *
+ * Alone the limit is a ping-pong; under load a thread that does no more than
+ * the work itself.
+ */
+#include "bench.h"
+#include "page-peer.h"
+#include "page-world.h"
+#include "ping-pong.h"
+
+#include "iothread/iothread.h"
+
+/* Between round trips that are alone: the pump has gone to sleep again. */
+#define PAUSE_NS INT64_C(200000)
+
+/* Longer than that: it never does. */
+#define BUSY_POLL_NS INT64_C(1000000)
+
+/* Open groups of the closed loop, of 8 devices with 16 PASIDs each. */
+#define LOAD_GROUPS 256
+#define LOAD_DEVICES 8
+#define LOAD_PASIDS 16
+
+/* A PASID comes and goes per so many groups. */
+#define CHURN_EVERY 1024
+
+/**
+ * struct PageCase - what is measured under a figure's name
+ * @figure: path, without the last part
+ * @competitor: as in figures
+ * @ops: NULL: a ping-pong
+ * @busy: neither the pump nor its floor ever sleeps
+ * @churn: PASIDs come and go
+ */
+typedef struct PageCase {
+    const char *figure;
+    const char *competitor;
+    const PagePeerOps *ops;
+    bool busy;
+    bool churn;
+} PageCase;
+
+static Lock big_lock = LOCK_INITIALIZER(LOCK_RANK_BIG);
+
+/* ---- Figures ---- */
+
+static void add(Bench *bench, const PageCase *page_case, const char *part,
+                const char *unit, FigureBetter better, double value)
+{
+    g_autofree char *name = g_strdup_printf("%s%s%s", page_case->figure,
+                                            *part ? "/" : "", part);
+
+    figures_add(bench->figures, &(FigureKind){ name, unit, better },
+                page_case->competitor, value);
+}
+
+/* x: one in so many is slower. */
+static void add_curve(Bench *bench, const PageCase *page_case,
+                      const HistogramSnapshot *snapshot)
+{
+    static const unsigned permilles[] = { 0, 250, 500, 750, 900, 950, 980,
+                                          990, 995, 998, 999 };
+    double x[G_N_ELEMENTS(permilles)];
+    double y[G_N_ELEMENTS(permilles)];
+
+    for (size_t i = 0; i < G_N_ELEMENTS(permilles); i++) {
+        x[i] = 1000.0 / (1000 - permilles[i]);
+        y[i] = histogram_snapshot_quantile(snapshot, permilles[i]);
+    }
+    figures_add_curve(bench->figures, page_case->figure,
+                      page_case->competitor, x, y, G_N_ELEMENTS(x));
+}
+
+/* Return: 99 % by the median. */
+static double add_latencies(Bench *bench, const PageCase *page_case,
+                            const Histogram *histogram)
+{
+    g_autofree HistogramSnapshot *snapshot = g_new(HistogramSnapshot, 1);
+    double p50;
+    double p99;
+
+    histogram_snapshot(histogram, snapshot);
+    g_assert(snapshot->total > 0);
+    p50 = histogram_snapshot_quantile(snapshot, 500);
+    p99 = histogram_snapshot_quantile(snapshot, 990);
+    add(bench, page_case, "p50", "ns", FIGURE_LOWER, p50);
+    add(bench, page_case, "p99", "ns", FIGURE_LOWER, p99);
+    add(bench, page_case, "p99.9", "ns", FIGURE_LOWER,
+        histogram_snapshot_quantile(snapshot, 999));
+    add(bench, page_case, "max", "ns", FIGURE_LOWER, snapshot->max);
+    add_curve(bench, page_case, snapshot);
+    return p99 / p50;
+}
+
+/* ---- Alone ---- */
+
+static PagePeer *open_peer(const PageCase *page_case, unsigned devices,
+                           unsigned pasids)
+{
+    const PagePeerConfig config = {
+        .devices = devices, .pasids = pasids,
+        .poll_max_ns = page_case->busy ? BUSY_POLL_NS
+                                       : IOTHREAD_POLL_MAX_NS_DEFAULT,
+        .big = &big_lock,
+    };
+
+    return page_case->ops->open(page_case->ops, &config);
+}
+
+static void run_peer_trips(const PageCase *page_case, uint64_t count,
+                           Histogram *histogram)
+{
+    PagePeer *peer = open_peer(page_case, 1, 1);
+    PageWorld *world = page_world_new(peer);
+
+    page_world_trips(world, count / 10, PAUSE_NS);
+    page_world_record(world, histogram);
+    page_world_trips(world, count, PAUSE_NS);
+    page_world_free(world);
+    page_case->ops->close(peer);
+}
+
+static void run_ping_pong(const PageCase *page_case, uint64_t count,
+                          Histogram *histogram)
+{
+    PingPong *pair = ping_pong_new(page_case->busy);
+
+    ping_pong_trips(pair, count / 10, PAUSE_NS, NULL);
+    ping_pong_trips(pair, count, PAUSE_NS, histogram);
+    ping_pong_free(pair);
+}
+
+static void measure_trips(Bench *bench, size_t i, void *opaque)
+{
+    const PageCase *page_case = (const PageCase *)opaque + i;
+    uint64_t count = bench->quick ? 800 : 4000;
+    Histogram *histogram;
+
+    if (!bench_wants(bench, page_case->competitor)) {
+        return;
+    }
+    histogram = histogram_new();
+    if (page_case->ops) {
+        run_peer_trips(page_case, count, histogram);
+    } else {
+        run_ping_pong(page_case, count, histogram);
+    }
+    add_latencies(bench, page_case, histogram);
+    histogram_free(histogram);
+}
+
+/* ---- Under load ---- */
+
+static int64_t duration_ns(const Bench *bench)
+{
+    return bench->quick ? 200000000 : 1000000000;
+}
+
+static double measure_saturated(Bench *bench, PageWorld *world,
+                                const PageCase *page_case)
+{
+    const PageCase saturated = {
+        .figure = "pages/saturated", .competitor = page_case->competitor,
+    };
+    double rate;
+
+    page_world_closed_loop(world, LOAD_GROUPS, duration_ns(bench) / 10, 0);
+    rate = page_world_closed_loop(world, LOAD_GROUPS, duration_ns(bench), 0);
+    add(bench, &saturated, "", "groups/s", FIGURE_HIGHER, rate);
+    return rate;
+}
+
+/* In an open loop at half of what was reached in the closed one. */
+static void measure_load(Bench *bench, size_t i, void *opaque)
+{
+    const PageCase *page_case = (const PageCase *)opaque + i;
+    Histogram *histogram;
+    PageWorld *world;
+    PagePeer *peer;
+    double rate;
+
+    if (!bench_wants(bench, page_case->competitor)) {
+        return;
+    }
+    histogram = histogram_new();
+    peer = open_peer(page_case, LOAD_DEVICES, LOAD_PASIDS);
+    world = page_world_new(peer);
+    rate = measure_saturated(bench, world, page_case) / 2;
+    page_world_open_loop(world, rate, duration_ns(bench) / 10);
+    page_world_record(world, histogram);
+    add(bench, page_case, "throughput", "groups/s", FIGURE_HIGHER,
+        page_world_open_loop(world, rate, duration_ns(bench)));
+    add(bench, page_case, "p99-by-p50", "1", FIGURE_LOWER,
+        add_latencies(bench, page_case, histogram));
+    page_world_free(world);
+    page_case->ops->close(peer);
+    histogram_free(histogram);
+}
+
+/* ---- While PASIDs come and go ---- */
+
+/*
+ * The vCPU that changes PASIDs is the one that serves page requests, so it does
+ * not while it waits for a change, and no device raises any: the throughput is
+ * the lower for it, and round trips are longer. Without that time it is "net":
+ * that is too good, as the pump may catch up meanwhile. The truth is between
+ * the two.
+ */
+static void measure_churn(Bench *bench, size_t i, void *opaque)
+{
+    const PageCase *page_case = (const PageCase *)opaque + i;
+    const uint64_t every = page_case->churn ? CHURN_EVERY : 0;
+    Histogram *histogram;
+    PageWorld *world;
+    PagePeer *peer;
+    PageChurn churn;
+    double rate;
+
+    if (!bench_wants(bench, page_case->competitor)) {
+        return;
+    }
+    histogram = histogram_new();
+    peer = open_peer(page_case, LOAD_DEVICES, LOAD_PASIDS);
+    world = page_world_new(peer);
+    page_world_closed_loop(world, LOAD_GROUPS, duration_ns(bench) / 10, every);
+    page_world_record(world, histogram);
+    rate = page_world_closed_loop(world, LOAD_GROUPS, duration_ns(bench),
+                                  every);
+    add(bench, page_case, "throughput", "groups/s", FIGURE_HIGHER, rate);
+    churn = page_world_get_churn(world);
+    if (churn.count > 0) {
+        add(bench, page_case, "throughput-net", "groups/s", FIGURE_HIGHER,
+            rate / (1 - churn.share));
+        add(bench, page_case, "change", "ns", FIGURE_LOWER, churn.mean_ns);
+    }
+    add_latencies(bench, page_case, histogram);
+    page_world_free(world);
+    page_case->ops->close(peer);
+    histogram_free(histogram);
+}
+
+/* ---- All ---- */
+
+static const PageCase alone[] = {
+    { "pages/round-trip", "limit", .ops = NULL },
+    { "pages/round-trip", "qemu", .ops = &page_peer_qemu },
+    { "pages/round-trip", "vpump", .ops = &page_peer_vpump },
+};
+
+static const PageCase busy[] = {
+    { "pages/round-trip-busy", "limit", .ops = NULL, .busy = true },
+    { "pages/round-trip-busy", "vpump", .ops = &page_peer_vpump,
+      .busy = true },
+};
+
+static const PageCase sva[] = {
+    { "pages/sva-round-trip", "limit", .ops = NULL },
+    { "pages/sva-round-trip", "vpump", .ops = &page_peer_sva },
+};
+
+static const PageCase loaded[] = {
+    { "pages/loaded", "limit", .ops = &page_peer_limit },
+    { "pages/loaded", "qemu", .ops = &page_peer_qemu },
+    { "pages/loaded", "vpump", .ops = &page_peer_vpump },
+};
+
+static const PageCase churned[] = {
+    { "storms/pages-quiet", "vpump", .ops = &page_peer_vpump },
+    { "storms/pasid-churn", "vpump", .ops = &page_peer_vpump, .churn = true },
+};
+
+static void run(Bench *bench)
+{
+    if (bench->kernel) {
+        return;                 /* all of this is on the emulated host */
+    }
+    bench_alternate(bench, G_N_ELEMENTS(alone), measure_trips,
+                    (void *)alone);
+    bench_alternate(bench, G_N_ELEMENTS(busy), measure_trips, (void *)busy);
+    bench_alternate(bench, G_N_ELEMENTS(sva), measure_trips, (void *)sva);
+    bench_alternate(bench, G_N_ELEMENTS(loaded), measure_load,
+                    (void *)loaded);
+    bench_alternate(bench, G_N_ELEMENTS(churned), measure_churn,
+                    (void *)churned);
+}
+
+const BenchSuite suite_pages = {
+    .name = "pages",
+    .what = "page requests: round trips, under load, and with PASID churn",
+    .run = run,
+};
