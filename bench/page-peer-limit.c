@@ -14,10 +14,13 @@
 /**
  * struct LimitPagePeer - with the guest's answers on their way
  * @answers: from @taken on, as far as @given
+ * @hold: the thread is to stand still; @held: it does
  */
 typedef struct LimitPagePeer {
     BarePagePeer bare;
     struct iommu_hwpt_page_response answers[PAGE_PEER_SLOTS];
+    atomic_bool hold;
+    atomic_bool held;
     uint32_t taken;             /* the thread's */
     _Atomic uint32_t given __attribute__((aligned(CAA_CACHE_LINE_SIZE)));
 } LimitPagePeer;
@@ -56,12 +59,25 @@ static size_t run_answers(LimitPagePeer *limit)
     return count;
 }
 
+static void stand_still(LimitPagePeer *limit)
+{
+    atomic_store(&limit->held, true);
+    while (atomic_load(&limit->hold)) {
+        bench_relax();
+    }
+    atomic_store(&limit->held, false);
+}
+
 static void *limit_run(void *opaque)
 {
     LimitPagePeer *limit = opaque;
 
     bare_page_ready(&limit->bare);
     while (!bare_page_stopped(&limit->bare)) {
+        /* Relaxed: the one who sets it waits. */
+        if (atomic_load_explicit(&limit->hold, memory_order_relaxed)) {
+            stand_still(limit);
+        }
         if (run_answers(limit) + run_requests(&limit->bare) == 0) {
             for (unsigned i = 0; i < PAUSES; i++) {
                 bench_relax();
@@ -96,6 +112,21 @@ static void limit_respond(PagePeer *peer, const uint64_t (*entries)[4],
     atomic_store_explicit(&limit->given, given, memory_order_release);
 }
 
+static void limit_hold(PagePeer *peer)
+{
+    LimitPagePeer *limit = limit_from(peer);
+
+    atomic_store(&limit->hold, true);
+    while (!atomic_load(&limit->held)) {
+        bench_relax();
+    }
+}
+
+static void limit_release(PagePeer *peer)
+{
+    atomic_store(&limit_from(peer)->hold, false);
+}
+
 const PagePeerOps page_peer_limit = {
     .name = "limit",
     .open = limit_open,
@@ -105,4 +136,6 @@ const PagePeerOps page_peer_limit = {
     .tail = bare_page_tail,
     .set_head = bare_page_set_head,
     .respond = limit_respond,
+    .hold = limit_hold,
+    .release = limit_release,
 };

@@ -17,6 +17,7 @@
 typedef struct QemuPagePeer {
     BarePagePeer bare;
     GMainLoop *loop;
+    bool held;                  /* the main thread has the big lock */
 } QemuPagePeer;
 
 /* A GPollFunc has no argument. */
@@ -91,28 +92,42 @@ static PagePeer *qemu_open(const PagePeerOps *ops,
     return bare_page_open(ops, config, sizeof(QemuPagePeer), qemu_run);
 }
 
+static void enter_mmio(PagePeer *peer) NO_THREAD_SAFETY_ANALYSIS
+{
+    if (!qemu_from(peer)->held) {
+        lock_acquire(peer->config.big);
+    }
+}
+
+static void leave_mmio(PagePeer *peer) NO_THREAD_SAFETY_ANALYSIS
+{
+    if (!qemu_from(peer)->held) {
+        lock_release(peer->config.big);
+    }
+}
+
 static void qemu_acknowledge(PagePeer *peer)
 {
-    lock_acquire(peer->config.big);
+    enter_mmio(peer);
     bare_page_acknowledge(peer);
-    lock_release(peer->config.big);
+    leave_mmio(peer);
 }
 
 static uint32_t qemu_tail(PagePeer *peer)
 {
     uint32_t tail;
 
-    lock_acquire(peer->config.big);
+    enter_mmio(peer);
     tail = bare_page_tail(peer);
-    lock_release(peer->config.big);
+    leave_mmio(peer);
     return tail;
 }
 
 static void qemu_set_head(PagePeer *peer, uint32_t head)
 {
-    lock_acquire(peer->config.big);
+    enter_mmio(peer);
     bare_page_set_head(peer, head);
-    lock_release(peer->config.big);
+    leave_mmio(peer);
 }
 
 static void qemu_respond(PagePeer *peer, const uint64_t (*entries)[4],
@@ -120,7 +135,7 @@ static void qemu_respond(PagePeer *peer, const uint64_t (*entries)[4],
 {
     QemuPagePeer *qemu = qemu_from(peer);
 
-    lock_acquire(peer->config.big);
+    enter_mmio(peer);
     for (size_t i = 0; i < count; i++) {
         const struct iommu_hwpt_page_response response = {
             .cookie = bare_page_cookie(entries[i]),
@@ -129,6 +144,19 @@ static void qemu_respond(PagePeer *peer, const uint64_t (*entries)[4],
 
         bare_page_write(&qemu->bare, &response, 1);
     }
+    leave_mmio(peer);
+}
+
+/* The main loop stands still without the lock, whose owner may still respond. */
+static void qemu_hold(PagePeer *peer) NO_THREAD_SAFETY_ANALYSIS
+{
+    lock_acquire(peer->config.big);
+    qemu_from(peer)->held = true;
+}
+
+static void qemu_release(PagePeer *peer) NO_THREAD_SAFETY_ANALYSIS
+{
+    qemu_from(peer)->held = false;
     lock_release(peer->config.big);
 }
 
@@ -141,4 +169,6 @@ const PagePeerOps page_peer_qemu = {
     .tail = qemu_tail,
     .set_head = qemu_set_head,
     .respond = qemu_respond,
+    .hold = qemu_hold,
+    .release = qemu_release,
 };

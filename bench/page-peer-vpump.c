@@ -29,6 +29,8 @@ typedef struct VpumpPeer {
     uint64_t space;             /* every PASID's first-stage table */
     uint64_t raised;
     unsigned churn;
+    atomic_bool hold;           /* the iothread is to stand still */
+    atomic_bool held;           /* and does */
     AioContext *device_ctx;     /* of an emulated device, on this thread */
     SvaDevice *sva;
     SvaGroup groups[PAGE_PEER_SLOTS];
@@ -175,6 +177,37 @@ static void vpump_respond(PagePeer *peer, const uint64_t (*entries)[4],
     vtd_guest_submit_put(f, 0);
 }
 
+/* A bottom half that lasts. */
+static void hold_bh(void *opaque)
+{
+    VpumpPeer *v = opaque;
+
+    atomic_store(&v->held, true);
+    while (atomic_load(&v->hold)) {
+        bench_relax();
+    }
+    atomic_store(&v->held, false);
+}
+
+static void vpump_hold(PagePeer *peer)
+{
+    VpumpPeer *v = vpump_from(peer);
+    bool scheduled;
+
+    atomic_store(&v->hold, true);
+    scheduled = aio_bh_schedule_oneshot(iothread_get_aio_context(v->iothread),
+                                        hold_bh, v);
+    g_assert(scheduled);
+    while (!atomic_load(&v->held)) {
+        bench_relax();
+    }
+}
+
+static void vpump_release(PagePeer *peer)
+{
+    atomic_store(&vpump_from(peer)->hold, false);
+}
+
 static PagePeer *host_open(const PagePeerOps *ops,
                            const PagePeerConfig *config)
 {
@@ -198,6 +231,8 @@ const PagePeerOps page_peer_vpump = {
     .tail = vpump_tail,
     .set_head = vpump_set_head,
     .respond = vpump_respond,
+    .hold = vpump_hold,
+    .release = vpump_release,
 };
 
 /* ---- An emulated device ---- */

@@ -102,11 +102,16 @@ void page_peer_answered(PagePeer *peer, unsigned slot)
                           memory_order_release);
 }
 
-bool page_peer_take_answer(PagePeer *peer, PageAnswer *answer)
+unsigned page_peer_answers(PagePeer *peer)
 {
     /* Acquire: pairs with page_peer_answered(). */
-    if (atomic_load_explicit(&peer->answers_published,
-                             memory_order_acquire) == peer->answers_head) {
+    return atomic_load_explicit(&peer->answers_published,
+                                memory_order_acquire) - peer->answers_head;
+}
+
+bool page_peer_take_answer(PagePeer *peer, PageAnswer *answer)
+{
+    if (page_peer_answers(peer) == 0) {
         return false;
     }
     *answer = peer->answers[peer->answers_head++ % PAGE_PEER_SLOTS];

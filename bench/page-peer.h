@@ -75,6 +75,8 @@ typedef struct PageKey {
  * @set_head: PQH, likewise
  * @respond: Success to the groups of @count entries, in the peer's own form
  * @poll: what the devices' own event loop has to do; may be NULL
+ * @hold, @release: from the one's return to the other's call the thread does
+ *                  nothing; may be NULL
  */
 typedef struct PagePeerOps {
     const char *name;
@@ -88,6 +90,8 @@ typedef struct PagePeerOps {
     void (*respond)(PagePeer *peer, const uint64_t (*entries)[4],
                     size_t count);
     void (*poll)(PagePeer *peer);
+    void (*hold)(PagePeer *peer);
+    void (*release)(PagePeer *peer);
 } PagePeerOps;
 
 /* An answer at the device: to which slot, and when. */
@@ -143,6 +147,9 @@ void page_peer_raise(PagePeer *peer, unsigned slot, const PageKey *key);
 
 /* The group of @slot is answered, at the device, now. */
 void page_peer_answered(PagePeer *peer, unsigned slot);
+
+/* How many can be taken. */
+unsigned page_peer_answers(PagePeer *peer);
 
 /* Return: false if there is none. */
 bool page_peer_take_answer(PagePeer *peer, PageAnswer *answer);

@@ -26,6 +26,7 @@ struct PageWorld {
     unsigned interrupts;        /* that the guest has taken */
     uint64_t raised;
     uint64_t answered;
+    int64_t answered_ns;        /* when the last was, at the device */
     uint64_t seen;              /* entries that the guest has read */
     uint64_t churns;
     int64_t churn_ns;
@@ -63,6 +64,7 @@ static bool take_answer(PageWorld *world)
     slot->open = false;
     world->free[world->free_count++] = answer.slot;
     world->answered++;
+    world->answered_ns = answer.ns;
     if (world->histogram) {
         histogram_record(world->histogram, answer.ns - slot->due_ns);
     }
@@ -99,21 +101,29 @@ static size_t load_entries(PageWorld *world, uint32_t tail,
     return count;
 }
 
+/* Read and answer as far as @tail. */
+static void serve_entries(PageWorld *world, uint32_t tail)
+{
+    uint64_t entries[PAGE_PEER_BATCH][4];
+
+    while (tail != world->head) {
+        size_t count = load_entries(world, tail, entries);
+
+        world->peer->ops->set_head(world->peer, world->head);
+        world->peer->ops->respond(world->peer,
+                                  (const uint64_t (*)[4])entries, count);
+    }
+}
+
 /* The interrupt handler: all that is there, then what has come meanwhile. */
 static void serve_interrupt(PageWorld *world)
 {
     const PagePeerOps *ops = world->peer->ops;
-    uint64_t entries[PAGE_PEER_BATCH][4];
     uint32_t tail;
 
     ops->acknowledge(world->peer);
     while ((tail = ops->tail(world->peer)) != world->head) {
-        while (tail != world->head) {
-            size_t count = load_entries(world, tail, entries);
-
-            ops->set_head(world->peer, world->head);
-            ops->respond(world->peer, (const uint64_t (*)[4])entries, count);
-        }
+        serve_entries(world, tail);
     }
 }
 
@@ -192,6 +202,79 @@ static void drain(PageWorld *world)
 {
     world->histogram = NULL;
     await_all(world);
+}
+
+/* Return: when the last was published, by the interrupt if that was the one. */
+static int64_t await_entries(PageWorld *world, unsigned count)
+{
+    const uint32_t all = (world->head + count) % PAGE_PEER_ENTRIES;
+    int64_t start_ns = bench_now_ns();
+    PeerIrq *irq = &world->peer->irq;
+
+    /* Acquire: pairs with peer_irq_raise(). */
+    while (atomic_load_explicit(&irq->count, memory_order_acquire) ==
+           world->interrupts) {
+        bench_relax();
+    }
+    world->interrupts++;
+    if (world->peer->ops->tail(world->peer) == all) {
+        return atomic_load_explicit(&irq->raised_ns, memory_order_relaxed);
+    }
+    while (world->peer->ops->tail(world->peer) != all) {
+        if (bench_now_ns() - start_ns > PATIENCE_NS) {
+            give_up(world);
+        }
+    }
+    return bench_now_ns();
+}
+
+static int64_t time_requests(PageWorld *world, unsigned count)
+{
+    int64_t start_ns;
+
+    world->peer->ops->hold(world->peer);
+    for (unsigned i = 0; i < count; i++) {
+        raise_group(world, 0);
+    }
+    start_ns = bench_now_ns();
+    world->peer->ops->release(world->peer);
+    return await_entries(world, count) - start_ns;
+}
+
+/* Who answers on the vCPU has done so before the pump is let go. */
+static int64_t time_answers(PageWorld *world, unsigned count)
+{
+    const PagePeerOps *ops = world->peer->ops;
+    int64_t start_ns;
+    bool there;
+
+    ops->acknowledge(world->peer);
+    ops->hold(world->peer);
+    start_ns = bench_now_ns();
+    serve_entries(world, (world->head + count) % PAGE_PEER_ENTRIES);
+    there = page_peer_answers(world->peer) == count;
+    start_ns = there ? start_ns : bench_now_ns();
+    ops->release(world->peer);
+    await_all(world);
+    return world->answered_ns - start_ns;
+}
+
+double page_world_capacity(PageWorld *world, unsigned count,
+                           int64_t duration_ns)
+{
+    g_autofree HistogramSnapshot *snapshot = g_new(HistogramSnapshot, 1);
+    const int64_t start_ns = bench_now_ns();
+    Histogram *rounds = histogram_new();
+
+    drain(world);
+    while (bench_now_ns() - start_ns < duration_ns) {
+        int64_t requests_ns = time_requests(world, count);
+
+        histogram_record(rounds, requests_ns + time_answers(world, count));
+    }
+    histogram_snapshot(rounds, snapshot);
+    histogram_free(rounds);
+    return count * 1e9 / histogram_snapshot_quantile(snapshot, 500);
 }
 
 static void churn(PageWorld *world)

@@ -45,6 +45,17 @@ void page_world_record(PageWorld *world, Histogram *histogram);
 void page_world_trips(PageWorld *world, uint64_t count, int64_t pause_ns);
 
 /**
+ * page_world_capacity() - the pump alone, by its own time
+ * @count: groups are raised while it is held; then it is let go, and timed until
+ *         the guest sees all. So are their answers: from when the guest has
+ *         given all of them
+ *
+ * Return: groups per second of that time, in the median round.
+ */
+double page_world_capacity(PageWorld *world, unsigned count,
+                           int64_t duration_ns);
+
+/**
  * page_world_closed_loop() - so many groups open all the time
  * @count: each that is answered is due again at once
  *         and open groups count for nothing in the end

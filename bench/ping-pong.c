@@ -4,6 +4,7 @@
 #include "base/thread.h"
 #include "bench.h"
 
+#include <semaphore.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <urcu/arch.h>
@@ -16,6 +17,7 @@ struct PingPong {
     bool spin;                  /* [const] */
     int fd;                     /* [const] */
     pthread_t thread;
+    sem_t ready;
     uint64_t last;
     _Atomic uint64_t ping __attribute__((aligned(CAA_CACHE_LINE_SIZE)));
     _Atomic uint64_t pong __attribute__((aligned(CAA_CACHE_LINE_SIZE)));
@@ -47,6 +49,7 @@ static void *pong_thread(void *opaque)
     uint64_t ping = 0;
 
     bench_pin(BENCH_CPU_PUMP);
+    sem_post(&pair->ready);
     while ((ping = await_ping(pair, ping)) != STOP) {
         pair->pong_ns = bench_now_ns();
         atomic_store_explicit(&pair->pong, ping, memory_order_release);
@@ -101,8 +104,12 @@ PingPong *ping_pong_new(bool spin)
     pair->spin = spin;
     pair->fd = eventfd(0, EFD_CLOEXEC);
     g_assert(pair->fd >= 0);
+    sem_init(&pair->ready, 0, 0);
     ret = thread_create(&pair->thread, pong_thread, pair);
     g_assert(ret == 0);
+    while (sem_wait(&pair->ready) < 0) {
+        continue;
+    }
     return pair;
 }
 
@@ -110,6 +117,7 @@ void ping_pong_free(PingPong *pair)
 {
     send_ping(pair, STOP);
     pthread_join(pair->thread, NULL);
+    sem_destroy(&pair->ready);
     close(pair->fd);
     g_aligned_free(pair);
 }
