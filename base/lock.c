@@ -23,13 +23,33 @@ static void rank_pop(LockRank rank)
     ranks_held &= ~(1u << rank);
 }
 
+/*
+ * Who holds a ring_lock or a leaf is done in less time than it takes to go to
+ * sleep: look again for a moment first. The others may be held for long.
+ */
+static int mutex_type(LockRank rank)
+{
+    return rank == LOCK_RANK_RING || rank == LOCK_RANK_LEAF
+               ? PTHREAD_MUTEX_ADAPTIVE_NP : PTHREAD_MUTEX_DEFAULT;
+}
+
+static void mutex_init(pthread_mutex_t *mutex, int type)
+{
+    pthread_mutexattr_t attr;
+    int ret;
+
+    pthread_mutexattr_init(&attr);
+    ret = pthread_mutexattr_settype(&attr, type);
+    g_assert(ret == 0);
+    ret = pthread_mutex_init(mutex, &attr);
+    g_assert(ret == 0);
+    pthread_mutexattr_destroy(&attr);
+}
+
 void lock_init(Lock *lock, LockRank rank)
 {
-    int ret = pthread_mutex_init(&lock->mutex, NULL);
-
-    g_assert(ret == 0);
-    ret = pthread_mutex_init(&lock->turnstile, NULL);
-    g_assert(ret == 0);
+    mutex_init(&lock->mutex, mutex_type(rank));
+    mutex_init(&lock->turnstile, PTHREAD_MUTEX_DEFAULT);
     lock->rank = rank;
 }
 
