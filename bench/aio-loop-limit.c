@@ -105,7 +105,9 @@ static void limit_run(AioLoop *base)
 
     while (loop->running) {
         atomic_store(&loop->asleep, true);
-        limit_epoll(loop, atomic_load(&loop->head) == loop->tail ? -1 : 0);
+        if (atomic_load(&loop->head) == loop->tail) {
+            limit_epoll(loop, -1);
+        }
         atomic_store_explicit(&loop->asleep, false, memory_order_relaxed);
         limit_run_bhs(loop);
     }
@@ -146,7 +148,7 @@ static void limit_bh_schedule(AioLoopBH *base)
 
     loop->ring[head % LIMIT_RING] = bh;
     atomic_store(&loop->head, head + 1);
-    if (atomic_load(&loop->asleep)) {
+    if (atomic_load(&loop->asleep) && atomic_exchange(&loop->asleep, false)) {
         ssize_t ret = write(loop->notify_fd, &one, sizeof(one));
 
         g_assert(ret == sizeof(one));

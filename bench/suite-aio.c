@@ -127,7 +127,7 @@ static int64_t ping_once(Ping *ping)
                                            memory_order_acquire))) {
         bench_relax();
         if (bench_now_ns() - start > LOOP_THREAD_PATIENCE_NS) {
-            loop_thread_fail(ping->ops, "a bottom half does not run");
+            loop_thread_fail(ping->ops, "a bottom half is lost");
         }
     }
     return ran_ns - start;
@@ -239,7 +239,7 @@ static void burst_once(Burst *burst, uint64_t all)
     while (atomic_load_explicit(&burst->all, memory_order_acquire) != all) {
         bench_relax();
         if (bench_now_ns() - start > LOOP_THREAD_PATIENCE_NS) {
-            loop_thread_fail(burst->ops, "not every bottom half of a burst has run");
+            loop_thread_fail(burst->ops, "a bottom half of a burst is lost");
         }
     }
 }
@@ -273,7 +273,7 @@ static void measure_bh_cost(Bench *bench, const Measurement *what,
     loop_thread_join(&thread);
     for (size_t i = 0; i < BURST; i++) {
         if (burst.members[i].runs != warm_up + bursts) {
-            loop_thread_fail(ops, "a bottom half has run too often, another not at all");
+            loop_thread_fail(ops, "a bottom half has run for another");
         }
     }
     add_figure(bench, what->name, "ns", ops,
@@ -491,7 +491,7 @@ static void measure_dispatch(Bench *bench, const Measurement *what,
     loop_thread_join(&thread);
     dispatch_close(&dispatch);
     if (dispatch.calls != dispatch.turns * what->ready) {
-        loop_thread_fail(ops, "a turn has not called each handler that is ready, once");
+        loop_thread_fail(ops, "a turn has not called each handler once");
     }
     add_figure(bench, what->name, "ns", ops,
                (double)dispatch.took_ns / (double)dispatch.turns);
