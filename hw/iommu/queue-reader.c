@@ -56,6 +56,7 @@ static ssize_t reader_fill_room(QueueReader *reader)
         if (bytes == 0) {
             return NO_ROOM;
         }
+        reader->asked = bytes;
         ret = queue_reader_fill(reader, bytes);
         if (ret >= 0 || !reader->ops->refused) {
             return ret;
@@ -193,21 +194,30 @@ static void reader_ready(void *opaque)
 
 /*
  * Busy polling: a read of an empty queue returns 0 at once, so it is its own
- * test. Errors are left to reader_ready(), which the fd's readiness calls.
+ * test. Once it has caught up with the events it lets some gather. Errors are
+ * left to reader_ready(), which the fd's readiness calls.
  */
 static bool reader_poll(void *opaque)
 {
     QueueReader *reader = opaque;
+    int64_t now;
     ssize_t ret;
 
     if (reader->filled > 0) {
         return true;
+    }
+    now = aio_clock_ns();
+    if (now < reader->next_poll_ns) {
+        return false;
     }
     ret = reader_fill_room(reader);
     if (ret == NO_ROOM) {
         return true;            /* reader_poll_ready() pauses */
     }
     reader->filled = MAX(ret, 0);
+    if (ret > 0 && (size_t)ret < reader->asked / 2) {
+        reader->next_poll_ns = now + QUEUE_POLL_GAP_NS;
+    }
     return ret > 0;
 }
 

@@ -519,6 +519,41 @@ static void test_busy_polling_loses_nothing(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->sink.failures, ==, 0);
 }
 
+static void rearm(void *opaque)
+{
+    AioTimer **timer = opaque;
+
+    aio_timer_mod(*timer, aio_clock_ns() + 1000 * 1000);
+}
+
+/* Its fd never says so: only busy polling finds them, and the timer ends it. */
+static void test_busy_polling_lets_events_gather(Fixture *f, gconstpointer data)
+{
+    const unsigned events = 100;
+    AioTimer *timer;
+    int64_t start;
+
+    aio_set_poll_params(f->ctx, INT64_C(10000000000), 0, 0);
+    event_pump_run(f->pump);
+    push_events(&f->host, 1);
+    set_ready(&f->host, true);
+    g_assert_true(aio_poll(f->ctx, true));      /* takes part from now on */
+    set_ready(&f->host, false);
+    timer = aio_timer_new(f->ctx, rearm, &timer);
+    rearm(&timer);
+    start = aio_clock_ns();
+    for (unsigned i = 1; i <= events; i++) {
+        push_events(&f->host, 1);
+        while (f->sink.count <= i) {
+            aio_poll(f->ctx, true);
+        }
+    }
+    g_assert_cmpint(aio_clock_ns() - start, >=,
+                    (events - 1) * QUEUE_POLL_GAP_NS);
+    g_assert_cmpuint(f->sink.batches, ==, events + 1);
+    aio_timer_free(timer);
+}
+
 #define ADD(path, func) \
     g_test_add("/event-pump/" path, Fixture, NULL, setup, func, teardown)
 
@@ -555,6 +590,8 @@ int main(int argc, char **argv)
     g_test_add("/event-pump/hang-up-while-full-is-no-spin", Fixture, NULL,
                NULL, test_hang_up_while_full_is_no_spin, teardown);
     ADD("busy-polling-loses-nothing", test_busy_polling_loses_nothing);
+    ADD("busy-polling-lets-events-gather",
+        test_busy_polling_lets_events_gather);
     ret = g_test_run();
     rcu_unregister_thread();
     return ret;

@@ -22,6 +22,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * Busy polling that has caught up looks no sooner again, ns. Events that come
+ * faster are read together, then, and cost the guest one interrupt; one by one
+ * they would cost guest and host more than there is time for.
+ */
+#define QUEUE_POLL_GAP_NS 4000
+
 /**
  * struct HostQueue - an open queue of the host's
  * @host: borrowed
@@ -88,7 +95,9 @@ typedef struct QueueReader {
     QueueWatch watch;           /* [iothread] */
     unsigned failures;          /* [iothread] consecutive, of either kind: */
     unsigned retries;           /* [iothread] "try again" */
+    size_t asked;               /* [iothread] bytes, by the last read */
     ssize_t filled;             /* [iothread] bytes in buf, not yet taken */
+    int64_t next_poll_ns;       /* [iothread] no busy polling before */
 } QueueReader;
 
 /**
