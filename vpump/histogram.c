@@ -85,9 +85,12 @@ void histogram_snapshot_subtract(HistogramSnapshot *snapshot,
     snapshot->max = MIN(snapshot->max, max);
 }
 
-uint64_t histogram_snapshot_ranked(const HistogramSnapshot *snapshot,
-                                   uint64_t rank)
+uint64_t histogram_snapshot_quantile(const HistogramSnapshot *snapshot,
+                                     unsigned permille)
 {
+    /* The rank, rounded up; in two steps, as the product might not fit. */
+    uint64_t rank = snapshot->total / 1000 * permille +
+                    (snapshot->total % 1000 * permille + 999) / 1000;
     uint64_t seen = 0;
 
     for (size_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
@@ -97,13 +100,4 @@ uint64_t histogram_snapshot_ranked(const HistogramSnapshot *snapshot,
         }
     }
     return 0;
-}
-
-uint64_t histogram_snapshot_quantile(const HistogramSnapshot *snapshot,
-                                     unsigned permille)
-{
-    /* The rank, rounded up; in two steps, as the product might not fit. */
-    return histogram_snapshot_ranked(
-        snapshot, snapshot->total / 1000 * permille +
-                      (snapshot->total % 1000 * permille + 999) / 1000);
 }

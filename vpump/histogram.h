@@ -70,13 +70,4 @@ void histogram_snapshot_subtract(HistogramSnapshot *snapshot,
 uint64_t histogram_snapshot_quantile(const HistogramSnapshot *snapshot,
                                      unsigned permille);
 
-/**
- * histogram_snapshot_ranked() - the value of rank @rank
- * @rank: 1 for the smallest, @total for the largest; 0 is taken as 1
- *
- * Return: as a quantile's.
- */
-uint64_t histogram_snapshot_ranked(const HistogramSnapshot *snapshot,
-                                   uint64_t rank);
-
 #endif

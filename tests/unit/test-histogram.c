@@ -62,23 +62,6 @@ static void test_quantiles_match_a_sorted_array(void)
     }
 }
 
-static void test_ranks_are_exact_where_buckets_are(void)
-{
-    Histogram *histogram = histogram_new();
-    g_autofree HistogramSnapshot *snapshot = NULL;
-
-    for (int value = 100; value > 0; value--) {
-        histogram_record(histogram, value);
-    }
-    snapshot = snapshot_of(histogram);
-    g_assert_cmpuint(histogram_snapshot_ranked(snapshot, 0), ==, 1);
-    for (int rank = 1; rank <= 100; rank++) {
-        g_assert_cmpuint(histogram_snapshot_ranked(snapshot, rank), ==, rank);
-    }
-    g_assert_cmpuint(histogram_snapshot_ranked(snapshot, 101), ==, 0);
-    histogram_free(histogram);
-}
-
 /* Both ends of each bucket, and its neighbours. */
 static void test_every_power_of_two(void)
 {
@@ -196,8 +179,6 @@ int main(int argc, char **argv)
                     test_quantiles_match_a_sorted_array);
     g_test_add_func("/histogram/every-power-of-two", test_every_power_of_two);
     g_test_add_func("/histogram/empty-is-zero", test_empty_is_zero);
-    g_test_add_func("/histogram/ranks-are-exact-where-buckets-are",
-                    test_ranks_are_exact_where_buckets_are);
     g_test_add_func("/histogram/difference-is-what-came-since",
                     test_difference_is_what_came_since);
     g_test_add_func("/histogram/sum-is-both", test_sum_is_both);
