@@ -196,14 +196,3 @@ void load_run(Peer *peer, uint64_t rate, double seconds, LoadResult *result)
     move(load.interrupts, &result->interrupts);
     move(load.late, &result->late);
 }
-
-void load_result_add(LoadResult *result, const LoadResult *other)
-{
-    histogram_snapshot_add(&result->entries, &other->entries);
-    histogram_snapshot_add(&result->interrupts, &other->interrupts);
-    histogram_snapshot_add(&result->late, &other->late);
-    result->offered += other->offered;
-    result->lost += other->lost;
-    result->cpu_ns += other->cpu_ns;
-    result->wall_ns += other->wall_ns;
-}

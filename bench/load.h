@@ -51,7 +51,4 @@ typedef struct LoadResult {
  */
 void load_run(Peer *peer, uint64_t rate, double seconds, LoadResult *result);
 
-/* Add @other's events to @result. */
-void load_result_add(LoadResult *result, const LoadResult *other);
-
 #endif
