@@ -91,6 +91,7 @@ static void measure_latency(Bench *bench, const Setting *setting, Peer *peer,
                             const LockHolder *holder, Measurement *m)
 {
     const char *name = peer->ops->name;
+    g_autofree char *base = g_strdup_printf("big-lock/%s", setting->name);
     g_autofree LoadResult *result = g_new(LoadResult, 1);
     Share share = share_start(holder);
     double p99;
@@ -100,10 +101,8 @@ static void measure_latency(Bench *bench, const Setting *setting, Peer *peer,
         add(bench, setting, "held", "%", FIGURE_HIGHER, name,
             share_end(&share));
     }
+    figures_add_latencies(bench->figures, base, name, &result->entries);
     p99 = histogram_snapshot_quantile(&result->entries, 990);
-    add(bench, setting, "p50", "ns", FIGURE_LOWER, name,
-        histogram_snapshot_quantile(&result->entries, 500));
-    add(bench, setting, "p99", "ns", FIGURE_LOWER, name, p99);
     g_array_append_val(m->p99, p99);
 }
 
