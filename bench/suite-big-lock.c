@@ -42,7 +42,7 @@ static const Setting settings[] = {
 };
 
 static const char *const competitors[] = {
-    "limit", "qemu", "cloud-hypervisor", "libuv-64", "vpump",
+    "limit", "limit-poll", "qemu", "cloud-hypervisor", "libuv-64", "vpump",
 };
 
 #define COMBINATIONS (G_N_ELEMENTS(settings) * G_N_ELEMENTS(competitors))
