@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * vpump-bench-calls: what calls.h has run. A child carries events by a peer; the
- * parent traces the peer's thread, and it alone. Its system calls take longer
- * for that: at a rate, a few more events may come together than would else.
+ * vpump-bench-calls: what calls.h has run. A child carries events by a peer;
+ * the parent traces the peer's thread, and it alone. Its system calls take
+ * longer for that: at a rate, more events may come together than would else.
  */
 #include "allocations.h"
 #include "bench.h"
@@ -66,7 +66,7 @@ static G_GNUC_PRINTF(1, 2) G_NORETURN void fail(const char *format, ...)
 
 /* ---- The child ---- */
 
-/* The clock of a thread has its ID, inverted, above three bits (Linux's ABI). */
+/* A thread's clock has its ID, inverted, above three bits (Linux's ABI). */
 static int clock_tid(clockid_t clock)
 {
     return ~(clock >> 3);

@@ -8,8 +8,8 @@
  * Slices are measured: a wake-up's usual delay is taken off the next one, and
  * what share came of it is known.
  *
- * It stays on BENCH_CPU_WORLD, where its wake-ups make the hardware late now and
- * then, but never disturb who is measured other than by the lock.
+ * It stays on BENCH_CPU_WORLD, where its wake-ups make the hardware late now
+ * and then, but never disturb who is measured other than by the lock.
  *
  * Threads: the main thread; its own.
  * Locks:   the one that it is given.
