@@ -15,11 +15,11 @@
 #include "lock-holder.h"
 
 #define RATE 10000
-#define SECONDS 0.4
+#define SECONDS 0.35
 #define SECONDS_QUICK 0.15
 
 /* Drains go on until they have taken that long, and there were two. */
-#define DRAIN_MIN_NS INT64_C(20000000)
+#define DRAIN_MIN_NS INT64_C(8000000)
 
 /**
  * struct Setting - how the lock is held
