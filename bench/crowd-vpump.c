@@ -37,7 +37,8 @@ static Crowd *vpump_open(EventSource *source, SmmuMemory *mem, size_t count)
     for (size_t i = 0; i < count; i++) {
         SmmuUnit *unit = &self->units[i];
 
-        smmu_unit_open(unit, event_source_host(source), ctx, mem, i);
+        smmu_unit_open(unit, ctx, mem, i);
+        smmu_unit_plug(unit, event_source_host(source));
         self->crowd.units[i].device = unit->device;
         self->crowd.units[i].entries = unit->entries;
     }
@@ -53,6 +54,7 @@ static void vpump_close(Crowd *crowd)
 
         g_assert_cmpuint(stats.discarded + stats.lost + stats.malformed, ==,
                          0);
+        smmu_unit_unplug(&self->units[i]);
         smmu_unit_close(&self->units[i]);
     }
     iothread_stop(self->iothread);

@@ -185,8 +185,8 @@ VfioDevice *smmu_device_open(HostIommu *host)
     return vfio;
 }
 
-void smmu_unit_open(SmmuUnit *unit, HostIommu *host, AioContext *ctx,
-                    SmmuMemory *mem, size_t place)
+void smmu_unit_open(SmmuUnit *unit, AioContext *ctx, SmmuMemory *mem,
+                    size_t place)
 {
     GError *error = NULL;
 
@@ -201,6 +201,12 @@ void smmu_unit_open(SmmuUnit *unit, HostIommu *host, AioContext *ctx,
                               NULL, &error);
     must(unit->viommu, error);
     start_guest(unit);
+}
+
+void smmu_unit_plug(SmmuUnit *unit, HostIommu *host)
+{
+    GError *error = NULL;
+
     unit->vfio = smmu_device_open(host);
     must(viommu_add_device(unit->viommu, unit->vfio, SMMU_UNIT_VIRT_ID,
                            &error), error);
@@ -210,12 +216,16 @@ void smmu_unit_open(SmmuUnit *unit, HostIommu *host, AioContext *ctx,
     };
 }
 
-void smmu_unit_close(SmmuUnit *unit)
+void smmu_unit_unplug(SmmuUnit *unit)
 {
     bool removed = viommu_remove_device(unit->viommu, SMMU_UNIT_VIRT_ID);
 
     g_assert(removed);
     vfio_device_free(unit->vfio);
+}
+
+void smmu_unit_close(SmmuUnit *unit)
+{
     viommu_free(unit->viommu);
     peer_irq_destroy(&unit->irq);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * SmmuUnit: an SMMUv3 of ours in somebody's AioContext, as one of many or with
- * many devices: a device that has events, and the guest that drives it by MMIO.
- * Of guest memory, which may be one for many units, it has a slice: the event
- * queue, a linear stream table, the command queue.
+ * many devices, and the guest that drives it by MMIO. Of guest memory, which may
+ * be one for many units, it has a slice: the event queue, a linear stream table,
+ * the command queue.
  *
  * Threads: the main thread; smmu_unit_invalidate() on one other at a time.
  * Locks:   none.
@@ -21,7 +21,7 @@
 /* StreamIDs are below that; all bypass. */
 #define SMMU_UNIT_STREAMS 1024
 
-/* The StreamID of the device that it comes with. */
+/* The StreamID of its own device. */
 #define SMMU_UNIT_VIRT_ID 0
 
 /**
@@ -43,6 +43,7 @@ uint64_t *smmu_memory_entries(const SmmuMemory *mem, size_t place);
 
 /**
  * struct SmmuUnit - zeroed before smmu_unit_open()
+ * @vfio, @device: its own device, while it is plugged in
  * @entries: of the event queue, 4 words each
  */
 typedef struct SmmuUnit {
@@ -57,16 +58,18 @@ typedef struct SmmuUnit {
 } SmmuUnit;
 
 /**
- * smmu_unit_open() - with its queues and its translation on
+ * smmu_unit_open() - without devices; its queues and its translation are on
  * @place: its slice of @mem, from 0 on
- *
- * A host that refuses ends the program.
  */
-void smmu_unit_open(SmmuUnit *unit, HostIommu *host, AioContext *ctx,
-                    SmmuMemory *mem, size_t place);
+void smmu_unit_open(SmmuUnit *unit, AioContext *ctx, SmmuMemory *mem,
+                    size_t place);
 
-/* Context: other devices were removed. */
+/* Context: all devices were removed. */
 void smmu_unit_close(SmmuUnit *unit);
+
+/* Its own device; a host that refuses ends the program. */
+void smmu_unit_plug(SmmuUnit *unit, HostIommu *host);
+void smmu_unit_unplug(SmmuUnit *unit);
 
 /* An open device of the host's, not plugged in. */
 VfioDevice *smmu_device_open(HostIommu *host);
