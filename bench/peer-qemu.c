@@ -57,6 +57,8 @@ static GSource *add_handler(GMainContext *context, int fd, GUnixFDSourceFunc f,
 {
     GSource *source = g_unix_fd_source_new(fd, G_IO_IN);
 
+    /* As QEMU does, or GLib has the source blocked while it is dispatched. */
+    g_source_set_can_recurse(source, TRUE);
     g_source_set_callback(source, G_SOURCE_FUNC(f), opaque, NULL);
     g_source_attach(source, context);
     return source;
