@@ -22,6 +22,7 @@
 #include "base/rcu.h"           /* first: it chooses liburcu's inlining */
 
 #include <stdatomic.h>
+#include <urcu/arch.h>
 #include <urcu/hlist.h>
 #include <urcu/list.h>
 #include <urcu/wfcqueue.h>
@@ -140,18 +141,19 @@ struct AioBH {
 
 /**
  * struct AioBHQueue - bottom halves in the order of their scheduling
- * @incoming_head: home thread; those scheduled since the last aio_bh_poll()
- * @incoming_tail: where any thread enqueues
  * @slice_head: home thread; those to run now, with its tail
  * @stalled: the slice waits for a thread that is amid its enqueue
+ * @incoming_head: home thread; those scheduled since the last aio_bh_poll()
+ * @incoming_tail: where any thread enqueues
  * @alive: [atomic] made and not yet freed
  */
 typedef struct AioBHQueue {
-    struct __cds_wfcq_head incoming_head;
-    struct cds_wfcq_tail incoming_tail;
     struct __cds_wfcq_head slice_head;
     struct cds_wfcq_tail slice_tail;
     bool stalled;
+    struct __cds_wfcq_head incoming_head;
+    char gap[CAA_CACHE_LINE_SIZE];      /* what others write: */
+    struct cds_wfcq_tail incoming_tail;
     atomic_uint alive;
 } AioBHQueue;
 
@@ -167,15 +169,19 @@ typedef struct AioTimers {
     unsigned alive;
 } AioTimers;
 
+/*
+ * What the home thread works with in each turn shares no cache line with what
+ * others write when they schedule.
+ */
 struct AioContext {
     GSource source;             /* first: the context is the source */
     void *source_fd_tag;        /* [const] epoll_fd, as the source watches it */
     _Atomic(void *) home;       /* see aio_context_bind() */
-    _Atomic AioState state;     /* see aio_notify() */
     AioFdMonitor fd;
     AioPolling poll;
-    AioBHQueue bh;
     AioTimers timers;
+    AioBHQueue bh;              /* its last fields are others' */
+    _Atomic AioState state;     /* see aio_notify() */
     Lock wait_lock;             /* a leaf: AioBHWait::done */
     pthread_cond_t wait_cond;   /* some AioBHWait::done became true */
 };

@@ -200,23 +200,22 @@ static void reader_ready(void *opaque)
 static bool reader_poll(void *opaque)
 {
     QueueReader *reader = opaque;
-    int64_t now;
     ssize_t ret;
 
     if (reader->filled > 0) {
         return true;
     }
-    now = aio_clock_ns();
-    if (now < reader->next_poll_ns) {
+    if (reader->next_poll_ns && aio_clock_ns() < reader->next_poll_ns) {
         return false;
     }
+    reader->next_poll_ns = 0;
     ret = reader_fill_room(reader);
     if (ret == NO_ROOM) {
         return true;            /* reader_poll_ready() pauses */
     }
     reader->filled = MAX(ret, 0);
     if (ret > 0 && (size_t)ret < reader->asked / 2) {
-        reader->next_poll_ns = now + QUEUE_POLL_GAP_NS;
+        reader->next_poll_ns = aio_clock_ns() + QUEUE_POLL_GAP_NS;
     }
     return ret > 0;
 }

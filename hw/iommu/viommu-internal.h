@@ -18,6 +18,7 @@
 #include "hw/iommu/viommu.h"
 
 #include <stdatomic.h>
+#include <urcu/arch.h>
 
 /* viommu_warn_once(): what is not the model's, from the end of the range. */
 enum {
@@ -242,14 +243,20 @@ typedef struct DeviceRefs {
     pthread_cond_t gone;
 } DeviceRefs;
 
-/* Base of the models' own structures. */
+/*
+ * Base of the models' own structures. What the home thread writes, what vCPUs
+ * and monitors write, and what is only looked at share no cache line.
+ */
 struct Viommu {
     const ViommuOps *ops;       /* [const] */
     ViommuConfig config;        /* [const] id and ctx are ours */
-    Lock config_lock;
-    Lock ring_lock;
     DeviceMap *devices;         /* [config_lock] to change, [RCU] to find */
+    char config_gap[CAA_CACHE_LINE_SIZE];
+    Lock config_lock;
     ViommuHost host GUARDED_BY(&config_lock);
+    char ring_gap[CAA_CACHE_LINE_SIZE];
+    Lock ring_lock;             /* both sides, in turn */
+    char queue_gap[CAA_CACHE_LINE_SIZE];
     ViommuQueue queue;
     ViommuPages pages;
     ViommuCounters counters;
