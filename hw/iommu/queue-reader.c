@@ -102,6 +102,7 @@ void queue_reader_close(QueueReader *reader)
         queue_reader_unwatch(reader);
         queue->host->ops->close(queue->host, queue->fd);
         queue->fd = -1;
+        reader->filled = 0;
     }
 }
 

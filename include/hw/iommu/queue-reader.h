@@ -154,6 +154,9 @@ ssize_t queue_reader_fill(QueueReader *reader, size_t bytes);
 /**
  * queue_reader_close() - unwatch and close the fd; again: no effect
  *
+ * What was read and not yet taken is forgotten: queue_reader_settle() first,
+ * if it matters still.
+ *
  * Context: never inside a turn of @reader, but for its owner's @take.
  */
 void queue_reader_close(QueueReader *reader);
