@@ -1,36 +1,37 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Two trees, root - device - (device, PASID) - group: one of open groups by the
- * guest's device ID, one of answers to write by the host's. Inner nodes exist
- * while they have children, so a subtree is dropped at the cost of its groups.
- * One hash table finds the nodes of both, but not the answers, which have no
- * key of their own: they are found through their parent or their place in line.
+ * Open groups are a tree, root - device - (device, PASID) - group, by the
+ * guest's names. Inner nodes exist while they have children, so a subtree is
+ * dropped at the cost of its groups. A hash table finds all nodes.
  *
  * The hash is multilinear with random coefficients: two keys, whoever chose
  * them, meet with the probability of two random ones.
  *
- * A group needs three nodes at most, in either tree, and the table has three
- * per group: taking a node cannot fail while there is room.
+ * A group that is answered leaves the tree, and its node waits in a list to be
+ * written. Nobody looks there but who forgets answers: that is rare, and few
+ * wait then, as a rule none.
+ *
+ * A group needs three nodes at most, and the table has three per group: taking
+ * a node cannot fail while there is room.
  */
 #include "hw/iommu/page-request.h"
 
 #include "host/iommufd-abi.h"
 
 #include <errno.h>
+#include <urcu/list.h>
 
 /* Consecutive interrupted writes after which the caller is to try again. */
 #define MAX_INTERRUPTS 16
 
 enum { NODES_PER_GROUP = 3 };
 
-typedef enum Tree { OPEN, ANSWERED, TREES } Tree;
-
-typedef enum Level { ROOT, DEVICE, PASID, GROUP, LEVELS } Level;
+typedef enum Level { ROOT, DEVICE, PASID, GROUP } Level;
 
 /* Below its level, a key is 0. */
 typedef struct NodeKey {
-    uint32_t kind;              /* tree and level */
-    uint32_t device;            /* virt_id if open, dev_id if answered */
+    uint32_t level;
+    uint32_t device;            /* virt_id */
     uint32_t pasid;
     uint32_t index;
 } NodeKey;
@@ -39,12 +40,11 @@ typedef struct Node Node;
 
 struct Node {
     NodeKey key;
-    Node *parent;               /* NULL: a root */
-    GQueue children;            /* by their sibling, oldest first */
-    GList sibling;              /* in the parent's children, or in free */
+    Node *parent;               /* NULL: the root */
     Node *chain;                /* next in the hash bucket */
+    struct cds_list_head children;  /* by their link, oldest first */
+    struct cds_list_head link;  /* in the parent's children, answers or free */
     /* Of groups only: */
-    GList place;                /* in answers */
     uint32_t code;              /* once answered */
     PageRequest request;
 };
@@ -57,53 +57,42 @@ struct PageRequestTable {
     uint64_t factors[5];        /* [const] of the hash, random */
     Node *nodes;                /* [const] all, NODES_PER_GROUP * capacity */
     Node **buckets;             /* [const] the array */
-    GQueue free;
-    GQueue answers;             /* to write, by their place, oldest first */
+    struct cds_list_head free;
+    struct cds_list_head answers;   /* to write, oldest first */
+    uint32_t unwritten;         /* how many */
     uint32_t open;              /* groups */
-    Node roots[TREES];
+    Node root;
     struct iommu_hwpt_page_response batch[PAGE_REQUEST_BATCH];
 };
 
-static uint32_t node_kind(Tree tree, Level level)
+static NodeKey device_key(uint32_t device)
 {
-    return tree * LEVELS + level;
+    return (NodeKey) { .level = DEVICE, .device = device };
 }
 
-static Level kind_level(uint32_t kind)
+static NodeKey pasid_key(uint32_t device, uint32_t pasid)
 {
-    return kind % LEVELS;
-}
-
-static NodeKey device_key(Tree tree, uint32_t device)
-{
-    return (NodeKey) { .kind = node_kind(tree, DEVICE), .device = device };
-}
-
-static NodeKey pasid_key(Tree tree, uint32_t device, uint32_t pasid)
-{
-    return (NodeKey) {
-        .kind = node_kind(tree, PASID), .device = device, .pasid = pasid,
-    };
+    return (NodeKey) { .level = PASID, .device = device, .pasid = pasid };
 }
 
 static NodeKey open_key(const PageRequestKey *key)
 {
     return (NodeKey) {
-        .kind = node_kind(OPEN, GROUP), .device = key->virt_id,
-        .pasid = key->pasid, .index = key->index,
+        .level = GROUP, .device = key->virt_id, .pasid = key->pasid,
+        .index = key->index,
     };
 }
 
 static bool same_key(const NodeKey *a, const NodeKey *b)
 {
-    return a->kind == b->kind && a->device == b->device &&
+    return a->level == b->level && a->device == b->device &&
            a->pasid == b->pasid && a->index == b->index;
 }
 
 static Node **bucket_of(const PageRequestTable *table, const NodeKey *key)
 {
     const uint64_t *f = table->factors;
-    uint64_t hash = f[0] * key->kind + f[1] * key->device +
+    uint64_t hash = f[0] * key->level + f[1] * key->device +
                     f[2] * key->pasid + f[3] * key->index + f[4];
 
     return &table->buckets[hash >> (64 - table->bits)];
@@ -114,9 +103,8 @@ static Node *find(PageRequestTable *table, const NodeKey *key)
 {
     Node *node;
 
-    if (kind_level(key->kind) == ROOT) {
-        node = &table->roots[key->kind / LEVELS];
-        return node->children.length ? node : NULL;
+    if (key->level == ROOT) {
+        return cds_list_empty(&table->root.children) ? NULL : &table->root;
     }
     node = *bucket_of(table, key);
     while (node && !same_key(&node->key, key)) {
@@ -125,53 +113,45 @@ static Node *find(PageRequestTable *table, const NodeKey *key)
     return node;
 }
 
-static bool is_hashed(const Node *node)
+static Node *take_free(PageRequestTable *table)
 {
-    return node->key.kind != node_kind(ANSWERED, GROUP);
+    Node *node = cds_list_first_entry(&table->free, Node, link);
+
+    cds_list_del(&node->link);
+    return node;
+}
+
+/* At the head: what was used last is in the cache. */
+static void put_free(PageRequestTable *table, Node *node)
+{
+    cds_list_add(&node->link, &table->free);
 }
 
 static Node *take_node(PageRequestTable *table, const NodeKey *key,
                        Node *parent)
 {
-    GList *link = g_queue_pop_head_link(&table->free);
-    Node *node = link->data;
+    Node *node = take_free(table);
+    Node **bucket = bucket_of(table, key);
 
     node->key = *key;
     node->parent = parent;
-    g_queue_push_tail_link(&parent->children, link);
-    if (is_hashed(node)) {
-        Node **bucket = bucket_of(table, key);
-
-        node->chain = *bucket;
-        *bucket = node;
-    }
+    node->chain = *bucket;
+    *bucket = node;
+    cds_list_add_tail(&node->link, &parent->children);
     return node;
 }
 
-static void unhash(PageRequestTable *table, Node *node)
+/* Of a node without children. Return: the parent. */
+static Node *leave_tree(PageRequestTable *table, Node *node)
 {
-    Node **link = bucket_of(table, &node->key);
+    Node **chain = bucket_of(table, &node->key);
 
-    while (*link != node) {
-        link = &(*link)->chain;
+    while (*chain != node) {
+        chain = &(*chain)->chain;
     }
-    *link = node->chain;
-}
-
-/* With the inner nodes that have no children any more. */
-static void release_node(PageRequestTable *table, Node *node)
-{
-    while (node->parent && node->children.length == 0) {
-        Node *parent = node->parent;
-
-        if (is_hashed(node)) {
-            unhash(table, node);
-        }
-        g_queue_unlink(&parent->children, &node->sibling);
-        /* At the head: what was used last is in the cache. */
-        g_queue_push_head_link(&table->free, &node->sibling);
-        node = parent;
-    }
+    *chain = node->chain;
+    cds_list_del(&node->link);
+    return node->parent;
 }
 
 static Node *find_or_take(PageRequestTable *table, NodeKey key, Node *parent)
@@ -182,63 +162,59 @@ static Node *find_or_take(PageRequestTable *table, NodeKey key, Node *parent)
 }
 
 /* Context: there is room. */
-static Node *add_group(PageRequestTable *table, Tree tree,
-                       const PageRequest *request)
+static void add_open(PageRequestTable *table, const NodeKey *key,
+                     const PageRequest *request)
 {
-    NodeKey key = open_key(&request->key);
-    Node *node = &table->roots[tree];
+    Node *node = find_or_take(table, device_key(key->device), &table->root);
 
-    if (tree == ANSWERED) {
-        key.kind = node_kind(ANSWERED, GROUP);
-        key.device = request->dev_id;
-    }
-    node = find_or_take(table, device_key(tree, key.device), node);
-    node = find_or_take(table, pasid_key(tree, key.device, key.pasid), node);
-    node = take_node(table, &key, node);
+    node = find_or_take(table, pasid_key(key->device, key->pasid), node);
+    node = take_node(table, key, node);
     node->request = *request;
-    return node;
+    table->open++;
+}
+
+/* With the inner nodes that have no children any more. @group is in no list. */
+static void remove_open(PageRequestTable *table, Node *group)
+{
+    Node *node = leave_tree(table, group);
+
+    while (node->parent && cds_list_empty(&node->children)) {
+        Node *parent = leave_tree(table, node);
+
+        put_free(table, node);
+        node = parent;
+    }
+    table->open--;
 }
 
 /* The oldest group of the oldest branch. */
 static Node *first_group(Node *node)
 {
-    while (kind_level(node->key.kind) != GROUP) {
-        node = node->children.head->data;
+    while (node->key.level != GROUP) {
+        node = cds_list_first_entry(&node->children, Node, link);
     }
     return node;
 }
 
-static void add_answer(PageRequestTable *table, const PageRequest *request,
-                       uint32_t code)
+/* @node is in no list. */
+static void add_answer(PageRequestTable *table, Node *node, uint32_t code)
 {
-    Node *node = add_group(table, ANSWERED, request);
-
     node->code = code == PAGE_RESPONSE_SUCCESS ? PAGE_RESPONSE_SUCCESS
                                                : PAGE_RESPONSE_INVALID;
-    g_queue_push_tail_link(&table->answers, &node->place);
+    cds_list_add_tail(&node->link, &table->answers);
+    table->unwritten++;
 }
 
-static PageRequest remove_answer(PageRequestTable *table, Node *node)
+static void remove_answer(PageRequestTable *table, Node *node)
 {
-    PageRequest request = node->request;
-
-    g_queue_unlink(&table->answers, &node->place);
-    release_node(table, node);
-    return request;
+    cds_list_del(&node->link);
+    put_free(table, node);
+    table->unwritten--;
 }
 
 static Node *oldest_answer(PageRequestTable *table)
 {
-    return table->answers.head->data;
-}
-
-static PageRequest remove_open(PageRequestTable *table, Node *node)
-{
-    PageRequest request = node->request;
-
-    table->open--;
-    release_node(table, node);
-    return request;
+    return cds_list_first_entry(&table->answers, Node, link);
 }
 
 /* A callback may change the table, so each round looks anew. */
@@ -249,10 +225,14 @@ static uint32_t drop_open(PageRequestTable *table, const NodeKey *top,
     Node *node;
 
     while ((node = find(table, top))) {
-        PageRequest request = remove_open(table, first_group(node));
+        Node *group = first_group(node);
+        PageRequest request = group->request;
 
+        remove_open(table, group);
         if (!request.emulated && how != PAGE_REQUEST_FORGET) {
-            add_answer(table, &request, PAGE_RESPONSE_INVALID);
+            add_answer(table, group, PAGE_RESPONSE_INVALID);
+        } else {
+            put_free(table, group);
         }
         count++;
         table->ops->dropped(table->opaque, &request, how);
@@ -260,20 +240,18 @@ static uint32_t drop_open(PageRequestTable *table, const NodeKey *top,
     return count;
 }
 
-/*
- * @open and @answered: the tops of the two subtrees. Answers go last, so that
- * one which a callback has given is forgotten too.
- */
-static uint32_t drop(PageRequestTable *table, NodeKey open, NodeKey answered,
-                     PageRequestDrop how)
+/* Those of @dev_id, and of one PASID of it unless @pasid is NULL. */
+static void forget_answers(PageRequestTable *table, uint32_t dev_id,
+                           const uint32_t *pasid)
 {
-    uint32_t count = drop_open(table, &open, how);
-    Node *node;
+    Node *node, *next;
 
-    while (how == PAGE_REQUEST_FORGET && (node = find(table, &answered))) {
-        remove_answer(table, first_group(node));
+    cds_list_for_each_entry_safe(node, next, &table->answers, link) {
+        if (node->request.dev_id == dev_id &&
+            (!pasid || node->request.key.pasid == *pasid)) {
+            remove_answer(table, node);
+        }
     }
-    return count;
 }
 
 uint32_t page_request_open_count(const PageRequestTable *table)
@@ -283,12 +261,12 @@ uint32_t page_request_open_count(const PageRequestTable *table)
 
 uint32_t page_request_unwritten(const PageRequestTable *table)
 {
-    return table->answers.length;
+    return table->unwritten;
 }
 
 uint32_t page_request_room(const PageRequestTable *table)
 {
-    return table->capacity - table->open - table->answers.length;
+    return table->capacity - table->open - table->unwritten;
 }
 
 PageRequestOpen page_request_open(PageRequestTable *table,
@@ -301,8 +279,7 @@ PageRequestOpen page_request_open(PageRequestTable *table,
         return PAGE_REQUEST_FULL;
     }
     replaced = drop_open(table, &key, PAGE_REQUEST_REPLACED);
-    add_group(table, OPEN, request);
-    table->open++;
+    add_open(table, &key, request);
     return replaced ? PAGE_REQUEST_REOPENED : PAGE_REQUEST_OPENED;
 }
 
@@ -311,17 +288,18 @@ bool page_request_answer(PageRequestTable *table, const PageRequestKey *key,
 {
     NodeKey wanted = open_key(key);
     Node *node = find(table, &wanted);
-    PageRequest found;
 
     if (!node) {
         return false;
     }
-    found = remove_open(table, node);
-    if (!found.emulated) {
-        add_answer(table, &found, code);
-    }
     if (request) {
-        *request = found;
+        *request = node->request;
+    }
+    remove_open(table, node);
+    if (node->request.emulated) {
+        put_free(table, node);
+    } else {
+        add_answer(table, node, code);
     }
     return true;
 }
@@ -329,51 +307,72 @@ bool page_request_answer(PageRequestTable *table, const PageRequestKey *key,
 bool page_request_respond(PageRequestTable *table, const PageRequest *request,
                           uint32_t code)
 {
+    Node *node;
+
     g_assert(!request->emulated);
     if (page_request_room(table) == 0) {
         return false;
     }
-    add_answer(table, request, code);
+    node = take_free(table);
+    node->request = *request;
+    add_answer(table, node, code);
     return true;
 }
 
+/* Answers go last, so that one which a callback has given is forgotten too. */
 uint32_t page_request_drop_device(PageRequestTable *table,
                                   const DeviceEntry *device,
                                   PageRequestDrop how)
 {
-    return drop(table, device_key(OPEN, device->virt_id),
-                device_key(ANSWERED, device->dev_id), how);
+    NodeKey top = device_key(device->virt_id);
+    uint32_t count = drop_open(table, &top, how);
+
+    if (how == PAGE_REQUEST_FORGET) {
+        forget_answers(table, device->dev_id, NULL);
+    }
+    return count;
 }
 
 uint32_t page_request_drop_pasid(PageRequestTable *table,
                                  const DeviceEntry *device, uint32_t pasid,
                                  PageRequestDrop how)
 {
-    return drop(table, pasid_key(OPEN, device->virt_id, pasid),
-                pasid_key(ANSWERED, device->dev_id, pasid), how);
+    NodeKey top = pasid_key(device->virt_id, pasid);
+    uint32_t count = drop_open(table, &top, how);
+
+    if (how == PAGE_REQUEST_FORGET) {
+        forget_answers(table, device->dev_id, &pasid);
+    }
+    return count;
 }
 
 void page_request_forget_answers(PageRequestTable *table)
 {
-    while (table->answers.length > 0) {
+    while (table->unwritten > 0) {
         remove_answer(table, oldest_answer(table));
     }
 }
 
 uint32_t page_request_drop_all(PageRequestTable *table, PageRequestDrop how)
 {
-    return drop(table, table->roots[OPEN].key, table->roots[ANSWERED].key, how);
+    uint32_t count = drop_open(table, &table->root.key, how);
+
+    if (how == PAGE_REQUEST_FORGET) {
+        page_request_forget_answers(table);
+    }
+    return count;
 }
 
 /* Return: answers in batch, the oldest that wait. */
 static size_t fill_batch(PageRequestTable *table)
 {
     size_t count = 0;
+    Node *node;
 
-    for (GList *l = table->answers.head; l && count < PAGE_REQUEST_BATCH;
-         l = l->next) {
-        const Node *node = l->data;
-
+    cds_list_for_each_entry(node, &table->answers, link) {
+        if (count == PAGE_REQUEST_BATCH) {
+            break;
+        }
         table->batch[count++] = (struct iommu_hwpt_page_response) {
             .cookie = node->request.cookie,
             .code = node->code,
@@ -404,14 +403,16 @@ static ssize_t write_batch(PageRequestTable *table, HostIommu *host, int fd,
 
 int page_request_flush(PageRequestTable *table, HostIommu *host, int fd)
 {
-    while (table->answers.length > 0) {
+    while (table->unwritten > 0) {
         size_t count = fill_batch(table);
         ssize_t ret = write_batch(table, host, fd, count);
         size_t done = ret > 0 ? ret / sizeof(table->batch[0]) : 0;
 
         if (ret == -EINVAL) {
-            PageRequest refused = remove_answer(table, oldest_answer(table));
+            Node *oldest = oldest_answer(table);
+            PageRequest refused = oldest->request;
 
+            remove_answer(table, oldest);
             table->ops->refused(table->opaque, &refused);
         } else if (done == 0) {
             return ret < 0 ? ret : -EIO;
@@ -430,12 +431,6 @@ static void table_free(PageRequestTable *table)
     g_free(table);
 }
 
-static void init_node(Node *node)
-{
-    node->sibling.data = node;
-    node->place.data = node;
-}
-
 PageRequestTable *page_request_table_new(uint32_t capacity,
                                          const PageRequestOps *ops,
                                          void *opaque)
@@ -452,6 +447,9 @@ PageRequestTable *page_request_table_new(uint32_t capacity,
     table->opaque = opaque;
     table->capacity = capacity;
     table->bits = g_bit_storage(count);
+    CDS_INIT_LIST_HEAD(&table->free);
+    CDS_INIT_LIST_HEAD(&table->answers);
+    CDS_INIT_LIST_HEAD(&table->root.children);
     for (size_t i = 0; i < G_N_ELEMENTS(table->factors); i++) {
         table->factors[i] = (uint64_t)g_random_int() << 32 | g_random_int();
     }
@@ -462,11 +460,9 @@ PageRequestTable *page_request_table_new(uint32_t capacity,
         return NULL;
     }
     for (uint32_t i = 0; i < count; i++) {
-        init_node(&table->nodes[i]);
-        g_queue_push_tail_link(&table->free, &table->nodes[i].sibling);
+        CDS_INIT_LIST_HEAD(&table->nodes[i].children);
+        cds_list_add_tail(&table->nodes[i].link, &table->free);
     }
-    table->roots[OPEN].key.kind = node_kind(OPEN, ROOT);
-    table->roots[ANSWERED].key.kind = node_kind(ANSWERED, ROOT);
     return table;
 }
 

@@ -12,8 +12,9 @@
  * group by then.
  *
  * All but page_request_table_new() and _free() take constant time per group
- * concerned, whatever the others and their keys, and never allocate: a table
- * has the room that it was made with.
+ * concerned, whatever the others and their keys; but to forget some looks at
+ * all answers that wait. They never allocate: a table has the room that it was
+ * made with.
  *
  * Threads: one, the owner's (the vIOMMU's iothread); not checked here.
  * Locks:   none. Of what changes a table, its callbacks may call
