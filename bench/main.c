@@ -12,18 +12,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 
-/* Temporary, until all are there. */
-#pragma weak suite_throughput
-#pragma weak suite_batch
-#pragma weak suite_latency
-#pragma weak suite_big_lock
-#pragma weak suite_pages
-#pragma weak suite_cost
-#pragma weak suite_scale
-#pragma weak suite_storms
-#pragma weak suite_aio
-#pragma weak suite_startup
-
 static const BenchSuite *const suites[] = {
     &suite_throughput, &suite_batch, &suite_latency, &suite_big_lock,
     &suite_pages, &suite_cost, &suite_scale, &suite_storms, &suite_aio,
@@ -95,17 +83,15 @@ static void parse_options(int *argc, char ***argv)
     }
 }
 
-static const BenchSuite *find_suite(const char *name)
+static void check_suite(const char *name)
 {
     g_autoptr(GString) known = g_string_new(NULL);
 
     for (size_t i = 0; i < G_N_ELEMENTS(suites); i++) {
-        if (suites[i]) {
-            if (!strcmp(suites[i]->name, name)) {
-                return suites[i];
-            }
-            g_string_append_printf(known, " %s", suites[i]->name);
+        if (!strcmp(suites[i]->name, name)) {
+            return;
         }
+        g_string_append_printf(known, " %s", suites[i]->name);
     }
     fail("--suite %s: there is none of that name; it is one of%s", name,
          known->str);
@@ -114,9 +100,7 @@ static const BenchSuite *find_suite(const char *name)
 static void list_suites(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(suites); i++) {
-        if (suites[i]) {
-            printf("%-12s %s\n", suites[i]->name, suites[i]->what);
-        }
+        printf("%-12s %s\n", suites[i]->name, suites[i]->what);
     }
 }
 
@@ -144,9 +128,8 @@ static void run_suite(Bench *bench, const BenchSuite *suite)
 static void run_suites(Bench *bench)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(suites); i++) {
-        if (suites[i] &&
-            (!names || g_strv_contains((const char *const *)names,
-                                       suites[i]->name))) {
+        if (!names || g_strv_contains((const char *const *)names,
+                                      suites[i]->name)) {
             run_suite(bench, suites[i]);
         }
     }
@@ -180,7 +163,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     for (size_t i = 0; names && names[i]; i++) {
-        find_suite(names[i]);
+        check_suite(names[i]);
     }
     json = open_json();
     if (!bench_find_cpus(&error)) {

@@ -14,18 +14,21 @@ Of several files the first one's figures, and a column of targets for each.
 #   events/latency/RATE/QUANTILE             ns, report to ring entry; of the
 #       pipe events/latency-pipe/..., of the kernel events/latency-kernel/...
 #   events/interrupt-latency/RATE/QUANTILE   ns, report to interrupt; likewise
-#   big-lock/HELD/QUANTILE                   ns, HELD is free, 50%-50us, 90%-50us,
+#   big-lock/HELD/p50, /p99                  ns, HELD is free, 50%-50us, 90%-50us,
 #   big-lock/HELD/throughput                 events/s     50%-1ms or 90%-1ms
 #   pages/round-trip/QUANTILE                ns; "limit" is the ping-pong's
+#   pages/round-trip-busy/QUANTILE           ns; all of them spin
+#   pages/sva-round-trip/QUANTILE            ns, of an emulated device
 #   pages/loaded/QUANTILE                    ns
 #   cost/cpu                                 ns/event
 #   cost/syscalls, cost/allocations          /event
-#   scale/busy/VIOMMUS, scale/idle/VIOMMUS   ns/event
-#   scale/memory                             bytes, of a vIOMMU
-#   storms/STORM/throughput                  events/s, STORM is quiet, hot-plug,
-#   storms/STORM/QUANTILE                    ns           piotlb or pasid-churn
+#   scale/busy/VIOMMUS, scale/idle/VIOMMUS   ns, an event
+#   scale/memory                             bytes, a vIOMMU
+#   storms/STORM/throughput                  events/s, STORM is quiet, hot-plug
+#   storms/STORM/p99                         ns                      or piotlb
+#   storms/pages-quiet/..., storms/pasid-churn/...  as pages/...
 #   aio/...                                  ns
-#   startup/process, startup/device-1000     ms, us
+#   startup/process, startup/device-1000     ns
 #
 # Competitors: "limit" spins in read(), "limit-poll" sleeps in poll(); "vpump"
 # sleeps, "vpump-busy" polls for up to 1 ms. What sleeps is compared with
@@ -263,6 +266,8 @@ def big_lock_targets():
 def other_targets():
     yield Target("page request, p50: to the ping-pong",
                  versus("pages/round-trip/p50", LIMIT), at_most=2)
+    yield Target("page request, p50, busy: to a busy ping-pong",
+                 versus("pages/round-trip-busy/p50", LIMIT), at_most=2)
     yield Target("page request, loaded: p99 to p50",
                  versus_own("pages/loaded/p99", "pages/loaded/p50"), at_most=4)
     for kind in "busy", "idle":
