@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The limit: a bare thread that never sleeps. It reads what there is, writes
- * entries, then writes the answers that the guest has put into a ring meanwhile,
- * in one call. No loop, no table, no account.
+ * entries, then writes the answers that the guest has put into a ring
+ * meanwhile, in one call. No loop, no table, no account.
  */
 #include "page-peer-bare.h"
 

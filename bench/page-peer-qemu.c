@@ -147,7 +147,7 @@ static void qemu_respond(PagePeer *peer, const uint64_t (*entries)[4],
     leave_mmio(peer);
 }
 
-/* The main loop stands still without the lock, whose owner may still respond. */
+/* The main loop stands still without the lock; who has it may still respond. */
 static void qemu_hold(PagePeer *peer) NO_THREAD_SAFETY_ANALYSIS
 {
     lock_acquire(peer->config.big);

@@ -6,11 +6,11 @@
  * which raise groups of one page and hear of answers, and a guest, which has
  * nothing but the queue, its registers and the interrupt.
  *
- * Of vpump it is the whole: a VT-d unit on an IOThread, with its guest's tables,
- * which are walked for each request, its table of open groups, accounting, an
- * invalidation queue. The others carry records over the same iommufd objects,
- * and write the same entries. They look nothing up: the host's cookie is in an
- * unused word of the entry, and the guest gives it back.
+ * Of vpump it is the whole: a VT-d unit on an IOThread, with its guest's
+ * tables, which are walked for each request, its table of open groups,
+ * accounting, an invalidation queue. The others carry records over the same
+ * iommufd objects, and write the same entries. They look nothing up: the host's
+ * cookie is in an unused word of the entry, and the guest gives it back.
  *
  * Threads: the main thread; page_peer_answered() on any, one at a time.
  * Locks:   the peers'.
@@ -128,7 +128,7 @@ extern const PagePeerOps page_peer_sva;
 /* For vpump's: change PASIDs that nobody uses: one comes, and goes again. */
 void page_peer_churn(PagePeer *peer);
 
-/* With an emulated host, the peer's, whose answers go to page_peer_answered(). */
+/* With an emulated host, the peer's, whose answers page_peer_answered() has. */
 void page_peer_init(PagePeer *peer, const PagePeerOps *ops,
                     const PagePeerConfig *config);
 void page_peer_destroy(PagePeer *peer);

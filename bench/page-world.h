@@ -46,9 +46,9 @@ void page_world_trips(PageWorld *world, uint64_t count, int64_t pause_ns);
 
 /**
  * page_world_capacity() - the pump alone, by its own time
- * @count: groups are raised while it is held; then it is let go, and timed until
- *         the guest sees all. So are their answers: from when the guest has
- *         given all of them
+ * @count: groups are raised while it is held; then it is let go, and timed
+ *         until the guest sees all. So are their answers: from when the guest
+ *         has given all of them
  *
  * Return: groups per second of that time, in the median round.
  */
