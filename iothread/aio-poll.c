@@ -6,6 +6,10 @@
  * handler of the context has a test, a turn spins over the tests for the
  * longest time learned before it blocks.
  *
+ * With many in the set it does not go by handlers, or each turn would cost by
+ * how many there are: it spins over the question to the kernel which of them
+ * are ready, for the time that the last one to run has learned.
+ *
  * io_poll callbacks do not change handlers: the set is walked with them.
  */
 #include "iothread/aio-internal.h"
@@ -50,6 +54,7 @@ void aio_poll_learn(AioContext *ctx, AioHandler *handler, int64_t block_ns)
         handler->poll_ns, block_ns, max_ns,
         atomic_load_explicit(&poll->grow, memory_order_relaxed),
         atomic_load_explicit(&poll->shrink, memory_order_relaxed));
+    poll->latest_ns = handler->poll_ns;
 }
 
 void aio_poll_join(AioContext *ctx, AioHandler *handler)
@@ -69,9 +74,15 @@ void aio_poll_leave(AioContext *ctx, AioHandler *handler)
     }
 }
 
+static bool poll_asks_kernel(const AioPolling *poll)
+{
+    return poll->set_size > AIO_POLL_TESTS;
+}
+
 bool aio_poll_covers_all(AioContext *ctx)
 {
-    return ctx->poll.set_size + ctx->fd.paused == ctx->fd.count;
+    return poll_asks_kernel(&ctx->poll) ||
+           ctx->poll.set_size + ctx->fd.paused == ctx->fd.count;
 }
 
 int64_t aio_poll_max_ns(AioContext *ctx)
@@ -95,25 +106,35 @@ static void poll_forget(AioPolling *poll)
         return;
     }
     poll->seen_generation = generation;
+    poll->latest_ns = 0;
     cds_list_for_each_entry(handler, &poll->set, poll_node) {
         handler->poll_ns = 0;
     }
 }
 
-static int64_t poll_budget(AioPolling *poll, int64_t timeout_ns)
+/* The longest that any of them has learned. */
+static int64_t poll_longest(const AioPolling *poll)
 {
     AioHandler *handler;
-    int64_t budget = 0;
+    int64_t longest = 0;
+
+    cds_list_for_each_entry(handler, &poll->set, poll_node) {
+        if (!handler->in_poll_ready) {
+            longest = MAX(longest, handler->poll_ns);
+        }
+    }
+    return longest;
+}
+
+static int64_t poll_budget(AioPolling *poll, int64_t timeout_ns)
+{
+    int64_t budget;
 
     poll_forget(poll);
     if (poll->without_io_poll > 0) {
-        return 0;               /* only the kernel can tell */
+        return 0;               /* it is not worth it for a part of them */
     }
-    cds_list_for_each_entry(handler, &poll->set, poll_node) {
-        if (!handler->in_poll_ready) {
-            budget = MAX(budget, handler->poll_ns);
-        }
-    }
+    budget = poll_asks_kernel(poll) ? poll->latest_ns : poll_longest(poll);
     return timeout_ns < 0 ? budget : MIN(budget, timeout_ns);
 }
 
@@ -123,6 +144,10 @@ static bool poll_test_all(AioContext *ctx)
     AioHandler *handler;
     bool hit = false;
 
+    if (poll_asks_kernel(&ctx->poll)) {
+        aio_fd_collect(ctx, 0);
+        return !cds_list_empty(&ctx->fd.ready);
+    }
     cds_list_for_each_entry(handler, &ctx->poll.set, poll_node) {
         if (!handler->in_poll_ready && handler->io_poll(handler->opaque)) {
             aio_fd_mark_ready(ctx, handler, AIO_READY_POLL);

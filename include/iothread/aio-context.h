@@ -106,7 +106,8 @@ void aio_notify(AioContext *ctx);
  * aio_set_fd_handler() - watch @fd, level-triggered
  * @io_read: called while @fd is readable, or has an error or hang-up; or NULL
  * @io_write: called while @fd is writable, or has an error or hang-up; or NULL
- * @io_poll: the cheap test for busy polling; NULL for none
+ * @io_poll: the cheap test for busy polling; NULL for none. Where many have one
+ *           it is not called: the kernel is asked of all at once
  * @io_poll_ready: does the work when @io_poll said so; without it @io_poll is
  *                 ignored
  *

@@ -559,6 +559,82 @@ static void test_off_in_gsource(AioFixture *f, gconstpointer form)
     device_free(&device);
 }
 
+/* One more than are tested one by one. */
+#define CROWD (AIO_POLL_TESTS + 1)
+
+static void crowd_new(Device crowd[CROWD], AioFixture *f)
+{
+    for (unsigned i = 0; i < CROWD; i++) {
+        device_new_polled(&crowd[i], f, 0);
+    }
+    for (unsigned i = 0; i < CROWD; i++) {
+        device_handler(&crowd[i])->poll_ns = LONG_NS;
+        crowd[i].tests = 0;
+    }
+}
+
+static void crowd_free(Device crowd[CROWD])
+{
+    for (unsigned i = 0; i < CROWD; i++) {
+        g_assert_cmpuint(crowd[i].tests, ==, 0);
+        device_free(&crowd[i]);
+    }
+}
+
+/* A turn costs by who is ready, not by who might be. */
+static void test_many_are_not_tested(AioFixture *f, gconstpointer form)
+{
+    Device crowd[CROWD];
+
+    set_params(f, LONG_NS, 0, 0);
+    crowd_new(crowd, f);
+    crowd[0].work = true;       /* which the kernel does not know of */
+    device_kick(&crowd[1]);
+    device_kick(&crowd[CROWD - 1]);
+    g_assert_true(aio_poll(f->ctx, true));
+    trace_expect(f, "rr");
+    crowd_free(crowd);
+}
+
+/* They spin as long as the last one to run has learned. */
+static void test_many_spin(AioFixture *f, gconstpointer form)
+{
+    Device crowd[CROWD];
+    int64_t start;
+
+    set_params(f, LONG_NS, 0, 0);
+    crowd_new(crowd, f);
+    g_assert_cmpint(f->ctx->poll.latest_ns, >, 0);
+    f->ctx->poll.latest_ns = SECOND_NS / 1000;
+    start = aio_clock_ns();
+    g_assert_false(aio_poll_busy(f->ctx, start, -1));
+    g_assert_cmpint(aio_clock_ns() - start, >=, SECOND_NS / 1000);
+
+    f->ctx->poll.latest_ns = LONG_NS;
+    device_kick(&crowd[0]);
+    g_assert_true(aio_poll_busy(f->ctx, aio_clock_ns(), -1));
+    g_assert_true(aio_poll(f->ctx, false));
+    trace_expect(f, "r");
+    crowd_free(crowd);
+}
+
+/* When some have gone, the others are tested again. */
+static void test_few_of_many_are_tested(AioFixture *f, gconstpointer form)
+{
+    Device crowd[CROWD];
+
+    set_params(f, LONG_NS, 0, 0);
+    crowd_new(crowd, f);
+    device_free(&crowd[0]);
+    crowd[1].work = true;
+    g_assert_true(aio_poll(f->ctx, true));
+    trace_expect(f, "p");
+    for (unsigned i = 1; i < CROWD; i++) {
+        g_assert_cmpuint(crowd[i].tests, ==, 1);
+        device_free(&crowd[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -587,6 +663,9 @@ int main(int argc, char **argv)
         { "poll/ready-is-not-tested-inside", test_ready_is_not_tested_inside },
         { "poll/newcomer-is-not-starved", test_newcomer_is_not_starved },
         { "poll/hit-and-readable", test_hit_and_readable },
+        { "poll/many-are-not-tested", test_many_are_not_tested },
+        { "poll/many-spin", test_many_spin },
+        { "poll/few-of-many-are-tested", test_few_of_many_are_tested },
     };
 
     g_test_init(&argc, &argv, NULL);
