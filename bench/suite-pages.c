@@ -157,7 +157,7 @@ static void measure_trips(Bench *bench, size_t i, void *opaque)
 
 static int64_t duration_ns(const Bench *bench)
 {
-    return bench->quick ? 200000000 : 1000000000;
+    return bench->quick ? 200000000 : 800000000;
 }
 
 static void measure_saturated(Bench *bench, PageWorld *world,
