@@ -11,14 +11,13 @@ void peer_irq_raise(PeerIrq *irq)
 {
     const uint64_t one = 1;
     unsigned count = atomic_load_explicit(&irq->count, memory_order_relaxed);
-    ssize_t ret;
+    ssize_t ret = write(irq->fd, &one, sizeof(one));
 
+    g_assert(ret == sizeof(one));
     atomic_store_explicit(&irq->raised_ns, bench_now_ns(),
                           memory_order_relaxed);
     /* Release: whoever sees the count (acquire) sees when. */
     atomic_store_explicit(&irq->count, count + 1, memory_order_release);
-    ret = write(irq->fd, &one, sizeof(one));
-    g_assert(ret == sizeof(one));
 }
 
 static void irq_pulse(IrqSink *sink, unsigned line)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * PeerIrq: an IrqSink that notes when an interrupt came, and then pays for one:
- * a write to an eventfd, as irqfd has it.
+ * PeerIrq: an IrqSink that pays for an interrupt, by a write to an eventfd as
+ * irqfd has it, and notes when it has come.
  *
  * Threads: raised on the peer's, looked at on the main thread.
  * Locks:   none.
