@@ -103,6 +103,9 @@ static void reader_lag(EventSource *source)
     int64_t since = clock->turn_ns ? clock->turn_ns : clock->start_ns;
     int64_t end = now + (now - since) * source->handicap / 100;
 
+    if (since == 0) {
+        return;                 /* a read from before it was held */
+    }
     while (now < end) {
         now = bench_now_ns();
     }
