@@ -66,7 +66,7 @@ def with_unit(value, unit):
     elif abs(value) >= 1000:
         text = scaled(value, ((1e9, "G"), (1e6, "M"), (1e3, "k"))) + " " + of
     else:
-        text = f"{value:.3g} {of}"
+        text = f"{value:.3g} {of if of != '1' else ''}".rstrip()
     return text + slash + per
 
 
@@ -78,23 +78,27 @@ def ratio(value):
     """Of small ones the digits that there are."""
     if value is None:
         return "-"
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+    return f"{value:.2f}" if value >= 0.0995 else f"{value:.2g}"
+
+
+# What is a name and stands to the left.
+NAMES = ("figure", "competitor", "target")
 
 
 def table_text(header, rows):
-    """Aligned: the first column to the left, others to the right."""
     cells = [header] + rows
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     for row in cells:
-        line = row[0].ljust(widths[0])
-        for cell, width in zip(row[1:], widths[1:]):
-            line += "  " + cell.rjust(width)
+        line = "  ".join(
+            cell.ljust(width) if name in NAMES else cell.rjust(width)
+            for name, cell, width in zip(header, row, widths))
         yield "  " + line.rstrip()
 
 
 def table_markdown(header, rows):
     yield "| " + " | ".join(header) + " |"
-    yield "|---|" + "---:|" * (len(header) - 1)
+    yield "|" + "|".join("---" if name in NAMES else "---:"
+                         for name in header) + "|"
     for row in rows:
         yield "| " + " | ".join(row) + " |"
 
@@ -109,8 +113,9 @@ class Page:
         print(f"\n## {text}\n" if self.markdown else f"\n== {text}")
 
     def table(self, caption, header, rows):
-        if caption:
-            print(f"\n`{caption}`\n" if self.markdown else f"\n{caption}")
+        if caption is not None:
+            name = f"`{caption}`\n" if self.markdown and caption else caption
+            print("\n" + name if name else "")
         form = table_markdown if self.markdown else table_text
         print(*form(header, rows), sep="\n")
 
@@ -135,9 +140,16 @@ def print_plain(page, name, figures):
     page.table(name, VALUES, [value_cells(f) for f in figures])
 
 
+def print_singles(page, _name, figures):
+    """That have one competitor only."""
+    rows = [[f["name"], *value_cells(f)] for f in figures]
+    page.table("", ["figure"] + VALUES, rows)
+
+
 def print_series(page, name, figures):
     """Whose names differ by a number."""
     rows = [[SERIES.search(f["name"])[1], *value_cells(f)] for f in figures]
+    rows.sort(key=lambda row: int(row[0]))
     page.table(name, ["N"] + VALUES, rows)
 
 
@@ -156,20 +168,22 @@ def print_quantiles(page, parent, figures):
                ["p99: spread", "to limit", "to best peer"], rows)
 
 
-def table_of(figure):
+def table_of(figures, figure):
     """How it is printed, and the caption of its table."""
     parent, _, last = figure["name"].rpartition("/")
     if last in QUANTILES:
         return print_quantiles, parent
     if SERIES.search(figure["name"]):
         return print_series, SERIES.sub("/N", figure["name"])
+    if len(figures.competitors(figure["name"])) == 1:
+        return print_singles, figure["name"].split("/")[0]
     return print_plain, figure["name"]
 
 
 def print_figures(page, figures):
     tables = {}
     for figure in figures.all:
-        tables.setdefault(table_of(figure), []).append(figure)
+        tables.setdefault(table_of(figures, figure), []).append(figure)
     topics = {}
     for (form, name), members in tables.items():
         topics.setdefault(name.split("/")[0], []).append((form, name, members))

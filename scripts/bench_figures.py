@@ -32,6 +32,9 @@ class Figures:
     def find(self, name, competitor):
         return self.by_key.get((name, competitor))
 
+    def competitors(self, name):
+        return [f["competitor"] for f in self.all if f["name"] == name]
+
     def samples(self, name, competitor):
         """By repetition; empty if it was not measured."""
         figure = self.find(name, competitor)
