@@ -81,8 +81,8 @@ def file_name(name):
 
 def plot_latencies(folder, figures, styles):
     """A file for each name of curves, but those of the series below."""
-    latencies = [c for c in figures.curves
-                 if not c["name"].startswith(("events/batch", "scale/"))]
+    latencies = [c for c in figures.curves if not
+                 c["name"].startswith(("events/batch", "scale/", "startup/"))]
     for name in dict.fromkeys(c["name"] for c in latencies):
         curves = [c for c in latencies if c["name"] == name]
         blocks, elements = [], []
@@ -147,6 +147,22 @@ def plot_scale(folder, figures, styles):
                 "set ylabel 'ns/event'", lines, styles)
 
 
+def plot_startup(folder, figures, styles):
+    """Curves by devices, of all that are attached or detached one by one."""
+    curves = [c for c in figures.curves if c["name"].startswith("startup/")]
+    blocks, elements = [], []
+    for i, curve in enumerate(curves):
+        # Not one above the other, in the one colour of vpump.
+        colour = (styles.colour(curve["competitor"]), *COLOURS)[i]
+        blocks.append(block(f"d{i}", zip(curve["x"], curve["y"])))
+        elements.append(f"$d{i} with lines linewidth 1.6 linecolor rgb "
+                        f"'{colour}' title '{curve['name']}'")
+    if curves:
+        plot(folder / "startup.svg", "Time to attach and detach a device",
+             f"set logscale xy\nset ytics ({TIME_TICS})\n"
+             "set xlabel 'devices'", blocks, elements)
+
+
 def plot_throughput(folder, figures, styles):
     for source in "emulated", "pipe", "kernel":
         bars = [f for f in figures.all
@@ -182,7 +198,8 @@ def main():
     figures = load(options.file)
     styles = Styles([f["competitor"] for f in figures.all])
     options.folder.mkdir(parents=True, exist_ok=True)
-    for draw in (plot_throughput, plot_batches, plot_latencies, plot_scale):
+    for draw in (plot_throughput, plot_batches, plot_latencies, plot_scale,
+                 plot_startup):
         draw(options.folder, figures, styles)
 
 
