@@ -147,7 +147,7 @@ static bool is_better(const Figure *figure, const Figure *than)
     return figure->better == FIGURE_HIGHER ? value > other : value < other;
 }
 
-/* Other than @figure itself, so that what a peer is compared with is another. */
+/* Other than @figure itself: what a peer is compared with is another. */
 static const Figure *find_best_peer(const Figures *figures,
                                     const Figure *figure)
 {

@@ -115,7 +115,7 @@ def measure(program, suite, checks, *options):
 
 
 def watch_suite(program, suite, checks, count):
-    """Measure until each of its ratios was within its bound, or often enough."""
+    """Measure until each ratio was within its bound, or often enough."""
     missed = checks
     for _ in range(ATTEMPTS):
         figures = measure(program, suite, missed)

@@ -90,8 +90,9 @@ def plot_latencies(folder, figures, styles):
             # Nothing is below 1 ns in a plot of logarithms.
             rows = [(x, max(y, 1)) for x, y in zip(curve["x"], curve["y"])]
             blocks.append(block(f"d{i}", rows))
-            elements.append(f"$d{i} with lines {styles.line(curve['competitor'])}"
-                            f" title '{curve['competitor']}'")
+            competitor = curve["competitor"]
+            elements.append(f"$d{i} with lines {styles.line(competitor)} "
+                            f"title '{competitor}'")
         settings = (f"set logscale xy\nset xtics ({QUANTILE_TICS})\n"
                     f"set ytics ({TIME_TICS})\nset xrange [1.1:*]\n"
                     "set xlabel 'of all values, %'\nset ylabel 'no more than'")

@@ -14,8 +14,8 @@ Of several files the first one's figures, and a column of targets for each.
 #   events/latency/RATE/QUANTILE             ns, report to ring entry; of the
 #       pipe events/latency-pipe/..., of the kernel events/latency-kernel/...
 #   events/interrupt-latency/RATE/QUANTILE   ns, report to interrupt; likewise
-#   big-lock/HELD/p50, /p99                  ns, HELD is free, 50%-50us, 90%-50us,
-#   big-lock/HELD/throughput                 events/s     50%-1ms or 90%-1ms
+#   big-lock/HELD/p50, /p99                  ns, HELD: free, 50%-50us, 90%-50us,
+#   big-lock/HELD/throughput                 events/s   50%-1ms or 90%-1ms
 #   pages/round-trip/QUANTILE                ns; "limit" is the ping-pong's
 #   pages/round-trip-busy/QUANTILE           ns; all of them spin
 #   pages/sva-round-trip/QUANTILE            ns, of an emulated device
