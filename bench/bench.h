@@ -49,10 +49,13 @@ typedef struct Bench {
 /**
  * struct BenchSuite - one of the measurements, a file suite-NAME.c each
  * @what: a line for --help
+ * @on_kernel: can be measured with the kernel's events; the others are left out
+ *             with --kernel
  */
 typedef struct BenchSuite {
     const char *name;
     const char *what;
+    bool on_kernel;
     void (*run)(Bench *bench);
 } BenchSuite;
 

@@ -51,9 +51,6 @@ static void run(Bench *bench)
     double x[G_N_ELEMENTS(batches)];
     double y[G_N_ELEMENTS(batches)];
 
-    if (bench->kernel) {
-        return;
-    }
     for (size_t k = 0; k < G_N_ELEMENTS(kinds); k++) {
         BatchSums sums = { .kind = kinds[k] };
 

@@ -210,5 +210,6 @@ static void run(Bench *bench)
 const BenchSuite suite_big_lock = {
     .name = "big-lock",
     .what = "latency and throughput while others hold the big lock",
+    .on_kernel = true,
     .run = run,
 };

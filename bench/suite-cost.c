@@ -155,5 +155,6 @@ static void run(Bench *bench)
 const BenchSuite suite_cost = {
     .name = "cost",
     .what = "CPU time, system calls and allocations per event",
+    .on_kernel = true,
     .run = run,
 };

@@ -114,5 +114,6 @@ static void run(Bench *bench)
 const BenchSuite suite_latency = {
     .name = "latency",
     .what = "from event to ring entry and interrupt, at some rates",
+    .on_kernel = true,
     .run = run,
 };

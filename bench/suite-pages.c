@@ -278,9 +278,6 @@ static const PageCase churned[] = {
 
 static void run(Bench *bench)
 {
-    if (bench->kernel) {
-        return;                 /* all of this is on the emulated host */
-    }
     bench_alternate(bench, G_N_ELEMENTS(alone), measure_trips,
                     (void *)alone);
     bench_alternate(bench, G_N_ELEMENTS(busy), measure_trips, (void *)busy);
