@@ -62,14 +62,14 @@ guest_run()
         </dev/null
 }
 
-# guest_results [COMMAND]: what COMMAND and the guest print, taken apart; and
+# guest_results COMMAND: what COMMAND and the guest print, taken apart; and
 # what is to be seen if the guest did not end well
 guest_results()
 {
     local status=0
 
     {
-        "${1:-true}"
+        "$1"
         guest_run || status=$?
         echo "$status" >"$guest_dir/qemu-status"
     } | tee -- "$guest_dir/output.log" |
