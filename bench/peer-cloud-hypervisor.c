@@ -16,7 +16,7 @@ static void take_locked(RawPeer *raw, Lock *device, size_t bytes)
     for (size_t i = 0; i < bytes / RAW_RECORD_BYTES; i++) {
         lock_acquire(device);
         if (raw_room(raw) > 0) {
-            raw_put(raw, raw->buf + i * RAW_RECORD_BYTES);
+            raw_put(raw, raw->buf + i * RAW_RECORD_BYTES, 1);
             if (raw_publish(raw)) {
                 peer_irq_raise(&raw->peer.irq);
             }

@@ -40,7 +40,7 @@ static gboolean qemu_handle(int fd, GIOCondition condition, void *opaque)
     size_t bytes = raw_read(raw, 1);
 
     if (bytes >= RAW_RECORD_BYTES && raw_room(raw) > 0) {
-        raw_put(raw, raw->buf);
+        raw_put(raw, raw->buf, 1);
         raw_publish(raw);
         peer_irq_raise(&raw->peer.irq);
     }

@@ -92,15 +92,21 @@ static inline uint32_t raw_room(RawPeer *raw)
     return size - ((raw->next - cons) & ((size << 1) - 1));
 }
 
-/* Write an event of a read behind the last entry, where there is room. */
-static inline void raw_put(RawPeer *raw, const uint8_t *event)
+/* Write @count events of a read behind the last entry, where there is room. */
+static inline void raw_put(RawPeer *raw, const uint8_t *event, uint32_t count)
 {
     const uint32_t mask = (UINT32_C(1) << raw->peer.config.log2_ring) - 1;
-    uint64_t words[PEER_ENTRY_BYTES / 8];
+    uint64_t *entries = raw->peer.entries;
+    uint32_t next = raw->next;
 
-    memcpy(words, event + sizeof(struct iommufd_vevent_header), sizeof(words));
-    guest_words_store(&raw->peer.entries[(raw->next & mask) * 4], words, 4);
-    raw->next = (raw->next + 1) & (mask << 1 | 1);
+    event += sizeof(struct iommufd_vevent_header);
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t words[PEER_ENTRY_BYTES / 8];
+
+        memcpy(words, event + i * RAW_RECORD_BYTES, sizeof(words));
+        guest_words_store_le(&entries[(next++ & mask) * 4], words, 4);
+    }
+    raw->next = next & (mask << 1 | 1);
 }
 
 /*
@@ -121,9 +127,7 @@ static inline void raw_take(RawPeer *raw, size_t bytes)
 {
     uint32_t count = MIN(bytes / RAW_RECORD_BYTES, raw_room(raw));
 
-    for (uint32_t i = 0; i < count; i++) {
-        raw_put(raw, raw->buf + i * RAW_RECORD_BYTES);
-    }
+    raw_put(raw, raw->buf, count);
     if (count > 0 && raw_publish(raw)) {
         peer_irq_raise(&raw->peer.irq);
     }
