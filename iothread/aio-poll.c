@@ -44,9 +44,14 @@ int64_t aio_poll_adjust(int64_t ns, int64_t block_ns, int64_t max_ns,
 void aio_poll_learn(AioContext *ctx, AioHandler *handler, int64_t block_ns)
 {
     AioPolling *poll = &ctx->poll;
-    int64_t max_ns = aio_poll_max_ns(ctx);
+    int64_t max_ns;
 
-    if (max_ns == 0 || cds_list_empty(&handler->poll_node)) {
+    /* Nothing to learn, as aio_poll_adjust() says; mostly so. */
+    if (block_ns <= handler->poll_ns || cds_list_empty(&handler->poll_node)) {
+        return;
+    }
+    max_ns = aio_poll_max_ns(ctx);
+    if (max_ns == 0) {
         return;
     }
     /* Relaxed, as all three: see aio_set_poll_params(). */
