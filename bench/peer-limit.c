@@ -54,14 +54,14 @@ static Peer *limit_poll_open(const PeerOps *ops, const PeerConfig *config)
 
 const PeerOps peer_limit = {
     .name = "limit",
-    .batch = 512,
+    .batch = 1024,
     .open = limit_open,
     RAW_PEER_GUEST,
 };
 
 const PeerOps peer_limit_poll = {
     .name = "limit-poll",
-    .batch = 512,
+    .batch = 1024,
     .open = limit_poll_open,
     RAW_PEER_GUEST,
 };

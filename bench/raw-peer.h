@@ -101,10 +101,8 @@ static inline void raw_put(RawPeer *raw, const uint8_t *event, uint32_t count)
 
     event += sizeof(struct iommufd_vevent_header);
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t words[PEER_ENTRY_BYTES / 8];
-
-        memcpy(words, event + i * RAW_RECORD_BYTES, sizeof(words));
-        guest_words_store_le(&entries[(next++ & mask) * 4], words, 4);
+        guest_words_copy(&entries[(next++ & mask) * 4],
+                         event + i * RAW_RECORD_BYTES, 4);
     }
     raw->next = next & (mask << 1 | 1);
 }

@@ -138,10 +138,7 @@ static size_t write_burst(Slots *slots, const EventBatch *batch, size_t first,
     size_t count = 0;
 
     do {
-        uint64_t words[SMMUV3_EVENT_BYTES / 8];
-
-        memcpy(words, record, sizeof(words));
-        guest_words_store_le(slot, words, G_N_ELEMENTS(words));
+        guest_words_copy(slot, record, SMMUV3_EVENT_BYTES / 8);
         slot += SMMUV3_EVENT_BYTES;
         record += batch->stride;
     } while (++count < most && record_sid(record) == sid);

@@ -10,6 +10,21 @@
 
 #include <errno.h>
 
+/* The largest record that there is: IOMMU_VEVENTQ_TYPE_ARM_SMMUV3's. */
+#define RECORD_BYTES_MAX 32
+
+/*
+ * What a read gives is taken before the callback that made it returns, so the
+ * pumps of a thread do with one buffer, which stays in its cache.
+ */
+static _Thread_local uint8_t read_buf[
+    EVENT_PUMP_BATCH * (sizeof(struct iommufd_vevent_header) +
+                        RECORD_BYTES_MAX) +
+    sizeof(struct iommufd_vevent_header)] __attribute__((aligned(8)));
+
+/* But busy polling's reads, which wait for their handlers. */
+#define POLLED_RECORDS 32
+
 /* Interrupted reads in a row, after which a queue that closes is left as it is. */
 #define MAX_INTERRUPTS 16
 
@@ -19,7 +34,7 @@ struct EventPump {
     QueueReader reader;
     uint32_t room;              /* [iothread] at least this; 0 not known */
     VeventStream stream;        /* [iothread] */
-    uint8_t buf[];              /* [iothread] */
+    uint8_t polled[];           /* [iothread] POLLED_RECORDS */
 };
 
 static size_t slot_size(const HostQueue *queue)
@@ -49,14 +64,16 @@ static void pump_learn_room(EventPump *pump, uint32_t room)
 static size_t pump_room(void *opaque)
 {
     EventPump *pump = opaque;
+    QueueReader *reader = &pump->reader;
+    uint32_t most = reader->polling ? POLLED_RECORDS : EVENT_PUMP_BATCH;
     uint32_t room = pump->room;
 
-    if (room < EVENT_PUMP_BATCH) {
+    if (room < most) {
         room = pump->ops->room(pump->opaque);
         pump_learn_room(pump, room);
     }
-    return room ? buf_size(&pump->reader.queue, MIN(room, EVENT_PUMP_BATCH))
-                : 0;
+    reader->buf = reader->polling ? pump->polled : read_buf;
+    return room ? buf_size(&reader->queue, MIN(room, most)) : 0;
 }
 
 /* Does @event lie where the next record of @batch would? */
@@ -94,7 +111,7 @@ static bool pump_take(void *opaque, size_t len)
     VeventKind kind;
     uint32_t room;
 
-    vevent_stream_feed(&pump->stream, pump->buf, len);
+    vevent_stream_feed(&pump->stream, pump->reader.buf, len);
     kind = vevent_stream_next(&pump->stream, &event);
     do {
         pump_gather(pump, &batch, &kind, &event);
@@ -135,14 +152,15 @@ EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
                           const EventSinkOps *ops, void *opaque)
 {
     EventPump *pump =
-        g_try_malloc0(sizeof(*pump) + buf_size(queue, EVENT_PUMP_BATCH));
+        g_try_malloc0(sizeof(*pump) + buf_size(queue, POLLED_RECORDS));
 
+    g_assert(queue->record_size <= RECORD_BYTES_MAX);
     if (!pump) {
         return NULL;
     }
     pump->ops = ops;
     pump->opaque = opaque;
-    queue_reader_init(&pump->reader, ctx, queue, pump->buf, &pump_ops, pump);
+    queue_reader_init(&pump->reader, ctx, queue, NULL, &pump_ops, pump);
     vevent_stream_init(&pump->stream, queue->record_size);
     return pump;
 }
@@ -160,6 +178,7 @@ static void pump_drain(EventPump *pump)
     ssize_t ret;
 
     queue_reader_settle(&pump->reader);
+    pump->reader.buf = read_buf;
     while (budget > 0) {
         ret = queue_reader_fill(&pump->reader,
                                 buf_size(queue, EVENT_PUMP_BATCH));

@@ -56,8 +56,8 @@ static ssize_t reader_fill_room(QueueReader *reader)
         if (bytes == 0) {
             return NO_ROOM;
         }
-        reader->asked = bytes;
         ret = queue_reader_fill(reader, bytes);
+        reader->behind = ret > 0 && (size_t)ret > bytes / 2;
         if (ret >= 0 || !reader->ops->refused) {
             return ret;
         }
@@ -195,27 +195,30 @@ static void reader_ready(void *opaque)
 
 /*
  * Busy polling: a read of an empty queue returns 0 at once, so it is its own
- * test. Once it has caught up with the events it lets some gather. Errors are
- * left to reader_ready(), which the fd's readiness calls.
+ * test. As long as it lags behind there is no need for one; once it has caught
+ * up with the events it lets some gather. Errors are left to reader_ready(),
+ * which the fd's readiness calls.
  */
 static bool reader_poll(void *opaque)
 {
     QueueReader *reader = opaque;
     ssize_t ret;
 
-    if (reader->filled > 0) {
+    if (reader->filled > 0 || reader->behind) {
         return true;
     }
     if (reader->next_poll_ns && aio_clock_ns() < reader->next_poll_ns) {
         return false;
     }
     reader->next_poll_ns = 0;
+    reader->polling = true;
     ret = reader_fill_room(reader);
+    reader->polling = false;
     if (ret == NO_ROOM) {
         return true;            /* reader_poll_ready() pauses */
     }
     reader->filled = MAX(ret, 0);
-    if (ret > 0 && (size_t)ret < reader->asked / 2) {
+    if (ret > 0 && !reader->behind) {
         reader->next_poll_ns = aio_clock_ns() + QUEUE_POLL_GAP_NS;
     }
     return ret > 0;

@@ -25,8 +25,8 @@
  * mutate: BAD_MASK hw/iommu/vevent-stream.c s/return (sequence - stream->expected) & SEQUENCE_MASK/return sequence - stream->expected/
  * mutate: BAD_LAST_LOST hw/iommu/vevent-stream.c s/numbers_before(stream, sequence + 1)/numbers_before(stream, sequence)/
  * mutate: BAD_RUN_CUT hw/iommu/vevent-stream.c s/bytes_left(stream) . slot/bytes_left(stream) \/ slot + 1/
- * mutate: BAD_RUN_GAP hw/iommu/vevent-stream.c s/header.flags || header.sequence != expected/header.flags/
- * mutate: BAD_RUN_MASK hw/iommu/vevent-stream.c s/expected = (expected + 1) & SEQUENCE_MASK/expected++/
+ * mutate: BAD_RUN_GAP hw/iommu/vevent-stream.c s/word != expected/(uint32_t)word/
+ * mutate: BAD_RUN_MASK hw/iommu/vevent-stream.c s/(stream->expected + plain) & SEQUENCE_MASK/stream->expected + plain/
  * mutate: BAD_NO_SKIP hw/iommu/vevent-stream.c s/stream->pos = stream->end;//
  */
 #include "hw/iommu/vevent-stream.c"

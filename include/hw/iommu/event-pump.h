@@ -22,7 +22,7 @@
 typedef struct EventPump EventPump;
 
 /* The most records in a batch: the budget of a turn. */
-#define EVENT_PUMP_BATCH 512
+#define EVENT_PUMP_BATCH 1024
 
 /* From EventSinkOps: read as many as you like, they will be discarded. */
 #define EVENT_ROOM_UNLIMITED UINT32_MAX

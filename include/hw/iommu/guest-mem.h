@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct GuestMem GuestMem;
 
@@ -133,20 +134,8 @@ bool guest_mem_write_u32(const GuestMem *mem, uint64_t gpa, uint32_t value);
 /*
  * For @host from guest_mem_ptr(), aligned to 8. Relaxed: the partner is the
  * guest's own access to the word; what orders the two is the index or register
- * that hands the words over. Inline: they run once per record. _le: the words
- * are little-endian, as the guest has them.
+ * that hands the words over. Inline: they run once per record.
  */
-static inline void guest_words_store_le(void *host, const uint64_t *words,
-                                        size_t count)
-{
-    uint64_t *to = host;
-
-    for (size_t i = 0; i < count; i++) {
-        __atomic_store_n(&to[i], words[i], __ATOMIC_RELAXED);
-    }
-}
-
-/* The same of words in our byte order. */
 static inline void guest_words_store(void *host, const uint64_t *words,
                                      size_t count)
 {
@@ -154,6 +143,24 @@ static inline void guest_words_store(void *host, const uint64_t *words,
 
     for (size_t i = 0; i < count; i++) {
         __atomic_store_n(&to[i], GUINT64_TO_LE(words[i]), __ATOMIC_RELAXED);
+    }
+}
+
+/*
+ * Words that are little-endian already, from anywhere. From register to
+ * register: a copy in between would cost more than the rest.
+ */
+static inline void guest_words_copy(void *host, const uint8_t *from,
+                                    size_t count)
+{
+    uint64_t *to = host;
+
+#pragma GCC unroll 4
+    for (size_t i = 0; i < count; i++) {
+        uint64_t word;
+
+        memcpy(&word, from + i * sizeof(word), sizeof(word));
+        __atomic_store_n(&to[i], word, __ATOMIC_RELAXED);
     }
 }
 

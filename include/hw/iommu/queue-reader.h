@@ -91,11 +91,15 @@ typedef struct QueueReader {
     void *opaque;               /* [const] */
     AioContext *ctx;            /* [const] */
     void *buf;                  /* [iothread] room may replace it */
+    bool polling;               /* [iothread] for room: it is asked by busy
+                                   polling, whose read has to be kept until
+                                   its handler comes to take it */
     HostQueue queue;            /* [const] but fd: [iothread] */
     QueueWatch watch;           /* [iothread] */
     unsigned failures;          /* [iothread] consecutive, of either kind: */
     unsigned retries;           /* [iothread] "try again" */
-    size_t asked;               /* [iothread] bytes, by the last read */
+    bool behind;                /* [iothread] the last read came to more than
+                                   half of what was asked: there is more */
     ssize_t filled;             /* [iothread] bytes in buf, not yet taken */
     int64_t next_poll_ns;       /* [iothread] no busy polling before */
 } QueueReader;
