@@ -27,7 +27,7 @@
  * faster are read together, then, and cost the guest one interrupt; one by one
  * they would cost guest and host more than there is time for.
  */
-#define QUEUE_POLL_GAP_NS 4000
+#define QUEUE_POLL_GAP_NS 2000
 
 /**
  * struct HostQueue - an open queue of the host's
