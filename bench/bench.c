@@ -82,3 +82,11 @@ void bench_alternate(Bench *bench, size_t count, BenchFunc *func,
         }
     }
 }
+
+void bench_rounds(Bench *bench, unsigned rounds, size_t count, BenchFunc *func,
+                  void *opaque)
+{
+    for (unsigned i = 0; i < (bench->quick ? 1 : rounds); i++) {
+        bench_alternate(bench, count, func, opaque);
+    }
+}

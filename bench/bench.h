@@ -86,6 +86,15 @@ typedef void BenchFunc(Bench *bench, size_t competitor, void *opaque);
 void bench_alternate(Bench *bench, size_t count, BenchFunc *func,
                      void *opaque);
 
+/**
+ * bench_rounds() - bench_alternate() as often as @rounds says, once if quick
+ *
+ * For what a stall of the machine would spoil: of many short repetitions it
+ * hits a few, and the median does not see it.
+ */
+void bench_rounds(Bench *bench, unsigned rounds, size_t count, BenchFunc *func,
+                  void *opaque);
+
 /* The calling thread stays there, and those that it makes. */
 void bench_pin(BenchCpu cpu);
 

@@ -15,8 +15,9 @@
 #include "lock-holder.h"
 
 #define RATE 10000
-#define SECONDS 0.35
+#define SECONDS 0.11
 #define SECONDS_QUICK 0.15
+#define ROUNDS 3
 
 /* Drains go on until they have taken that long, and there were two. */
 #define DRAIN_MIN_NS INT64_C(8000000)
@@ -192,7 +193,7 @@ static void run(Bench *bench)
         m[i].p99 = g_array_new(FALSE, FALSE, sizeof(double));
         m[i].throughput = g_array_new(FALSE, FALSE, sizeof(double));
     }
-    bench_alternate(bench, COMBINATIONS, measure, m);
+    bench_rounds(bench, ROUNDS, COMBINATIONS, measure, m);
     for (size_t i = G_N_ELEMENTS(competitors); i < COMBINATIONS; i++) {
         const Measurement *unheld = &m[i % G_N_ELEMENTS(competitors)];
 

@@ -25,6 +25,9 @@
 #define LOAD_DEVICES 8
 #define LOAD_PASIDS 16
 
+/* Of what is measured, see bench_rounds(). */
+#define ROUNDS 4
+
 /* A PASID comes and goes per so many groups. */
 #define CHURN_EVERY 1024
 
@@ -137,7 +140,7 @@ static void run_ping_pong(const PageCase *page_case, uint64_t count,
 static void measure_trips(Bench *bench, size_t i, void *opaque)
 {
     const PageCase *page_case = (const PageCase *)opaque + i;
-    uint64_t count = bench->quick ? 800 : 4000;
+    const uint64_t count = 800;
     Histogram *histogram;
 
     if (!bench_wants(bench, page_case->competitor)) {
@@ -155,10 +158,7 @@ static void measure_trips(Bench *bench, size_t i, void *opaque)
 
 /* ---- Under load ---- */
 
-static int64_t duration_ns(const Bench *bench)
-{
-    return bench->quick ? 200000000 : 800000000;
-}
+#define DURATION_NS INT64_C(200000000)
 
 static void measure_saturated(Bench *bench, PageWorld *world,
                               const PageCase *page_case)
@@ -167,9 +167,9 @@ static void measure_saturated(Bench *bench, PageWorld *world,
         .figure = "pages/saturated", .competitor = page_case->competitor,
     };
 
-    page_world_capacity(world, LOAD_GROUPS, duration_ns(bench) / 10);
+    page_world_capacity(world, LOAD_GROUPS, DURATION_NS / 10);
     add(bench, &saturated, "", "groups/s", FIGURE_HIGHER,
-        page_world_capacity(world, LOAD_GROUPS, duration_ns(bench)));
+        page_world_capacity(world, LOAD_GROUPS, DURATION_NS));
 }
 
 /*
@@ -191,12 +191,12 @@ static void measure_load(Bench *bench, size_t i, void *opaque)
     peer = open_peer(page_case, LOAD_DEVICES, LOAD_PASIDS);
     world = page_world_new(peer);
     measure_saturated(bench, world, page_case);
-    page_world_closed_loop(world, LOAD_GROUPS, duration_ns(bench) / 10, 0);
-    rate = page_world_closed_loop(world, LOAD_GROUPS, duration_ns(bench), 0);
+    page_world_closed_loop(world, LOAD_GROUPS, DURATION_NS / 10, 0);
+    rate = page_world_closed_loop(world, LOAD_GROUPS, DURATION_NS, 0);
     add(bench, page_case, "throughput", "groups/s", FIGURE_HIGHER, rate);
-    page_world_open_loop(world, rate / 2, duration_ns(bench) / 10);
+    page_world_open_loop(world, rate / 2, DURATION_NS / 10);
     page_world_record(world, histogram);
-    page_world_open_loop(world, rate / 2, duration_ns(bench));
+    page_world_open_loop(world, rate / 2, DURATION_NS);
     add(bench, page_case, "p99-by-p50", "1", FIGURE_LOWER,
         add_latencies(bench, page_case, histogram));
     page_world_free(world);
@@ -229,9 +229,9 @@ static void measure_churn(Bench *bench, size_t i, void *opaque)
     histogram = histogram_new();
     peer = open_peer(page_case, LOAD_DEVICES, LOAD_PASIDS);
     world = page_world_new(peer);
-    page_world_closed_loop(world, LOAD_GROUPS, duration_ns(bench) / 10, every);
+    page_world_closed_loop(world, LOAD_GROUPS, DURATION_NS / 10, every);
     page_world_record(world, histogram);
-    rate = page_world_closed_loop(world, LOAD_GROUPS, duration_ns(bench),
+    rate = page_world_closed_loop(world, LOAD_GROUPS, DURATION_NS,
                                   every);
     add(bench, page_case, "throughput", "groups/s", FIGURE_HIGHER, rate);
     churn = page_world_get_churn(world);
@@ -278,14 +278,16 @@ static const PageCase churned[] = {
 
 static void run(Bench *bench)
 {
-    bench_alternate(bench, G_N_ELEMENTS(alone), measure_trips,
-                    (void *)alone);
-    bench_alternate(bench, G_N_ELEMENTS(busy), measure_trips, (void *)busy);
-    bench_alternate(bench, G_N_ELEMENTS(sva), measure_trips, (void *)sva);
-    bench_alternate(bench, G_N_ELEMENTS(loaded), measure_load,
-                    (void *)loaded);
-    bench_alternate(bench, G_N_ELEMENTS(churned), measure_churn,
-                    (void *)churned);
+    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(alone), measure_trips,
+                 (void *)alone);
+    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(busy), measure_trips,
+                 (void *)busy);
+    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(sva), measure_trips,
+                 (void *)sva);
+    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(loaded), measure_load,
+                 (void *)loaded);
+    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(churned), measure_churn,
+                 (void *)churned);
 }
 
 const BenchSuite suite_pages = {

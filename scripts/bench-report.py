@@ -288,7 +288,7 @@ def other_targets():
         yield Target(f"cost of 1,000 vIOMMUs, {kind}: to that of one",
                      versus_own(f"scale/{kind}/1000", f"scale/{kind}/1"),
                      at_most=1.25)
-    for storm in "hot-plug", "piotlb":
+    for storm in "hot-plug", "hot-plug-10k", "piotlb":
         yield Target(f"throughput in a {storm} storm: to quiet",
                      versus_own(f"storms/{storm}/throughput",
                                 "storms/quiet/throughput"), at_least=0.9)
