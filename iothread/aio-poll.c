@@ -41,16 +41,12 @@ int64_t aio_poll_adjust(int64_t ns, int64_t block_ns, int64_t max_ns,
     return ns;
 }
 
-void aio_poll_learn(AioContext *ctx, AioHandler *handler, int64_t block_ns)
+static void handler_learn(AioContext *ctx, AioHandler *handler,
+                          int64_t block_ns)
 {
     AioPolling *poll = &ctx->poll;
-    int64_t max_ns;
+    int64_t max_ns = aio_poll_max_ns(ctx);
 
-    /* Nothing to learn, as aio_poll_adjust() says; mostly so. */
-    if (block_ns <= handler->poll_ns || cds_list_empty(&handler->poll_node)) {
-        return;
-    }
-    max_ns = aio_poll_max_ns(ctx);
     if (max_ns == 0) {
         return;
     }
@@ -59,7 +55,18 @@ void aio_poll_learn(AioContext *ctx, AioHandler *handler, int64_t block_ns)
         handler->poll_ns, block_ns, max_ns,
         atomic_load_explicit(&poll->grow, memory_order_relaxed),
         atomic_load_explicit(&poll->shrink, memory_order_relaxed));
-    poll->latest_ns = handler->poll_ns;
+}
+
+void aio_poll_learn(AioContext *ctx, AioHandler *handler, int64_t block_ns)
+{
+    if (cds_list_empty(&handler->poll_node)) {
+        return;
+    }
+    /* Else nothing to learn, as aio_poll_adjust() says; mostly so. */
+    if (block_ns > handler->poll_ns) {
+        handler_learn(ctx, handler, block_ns);
+    }
+    ctx->poll.latest_ns = handler->poll_ns;
 }
 
 void aio_poll_join(AioContext *ctx, AioHandler *handler)

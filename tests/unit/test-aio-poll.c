@@ -618,6 +618,22 @@ static void test_many_spin(AioFixture *f, gconstpointer form)
     crowd_free(crowd);
 }
 
+/* Also if that one had learned it long before, and then another something. */
+static void test_many_spin_for_the_last_to_run(AioFixture *f,
+                                               gconstpointer form)
+{
+    Device crowd[CROWD];
+
+    set_params(f, LONG_NS, 0, 0);
+    crowd_new(crowd, f);
+    f->ctx->poll.latest_ns = 0;     /* it has come too seldom */
+    device_kick(&crowd[1]);
+    g_assert_true(aio_poll(f->ctx, true));
+    trace_expect(f, "r");
+    g_assert_cmpint(f->ctx->poll.latest_ns, ==, LONG_NS);
+    crowd_free(crowd);
+}
+
 /* When some have gone, the others are tested again. */
 static void test_few_of_many_are_tested(AioFixture *f, gconstpointer form)
 {
@@ -665,6 +681,8 @@ int main(int argc, char **argv)
         { "poll/hit-and-readable", test_hit_and_readable },
         { "poll/many-are-not-tested", test_many_are_not_tested },
         { "poll/many-spin", test_many_spin },
+        { "poll/many-spin-for-the-last-to-run",
+          test_many_spin_for_the_last_to_run },
         { "poll/few-of-many-are-tested", test_few_of_many_are_tested },
     };
 
