@@ -13,14 +13,17 @@
 /* The largest record that there is: IOMMU_VEVENTQ_TYPE_ARM_SMMUV3's. */
 #define RECORD_BYTES_MAX 32
 
+#define READ_BYTES \
+    (EVENT_PUMP_BATCH * (sizeof(struct iommufd_vevent_header) + \
+                         RECORD_BYTES_MAX) + \
+     sizeof(struct iommufd_vevent_header))
+
 /*
  * What a read gives is taken before the callback that made it returns, so the
- * pumps of a thread do with one buffer, which stays in its cache.
+ * pumps of a thread do with one buffer, which stays in its cache. Not thread-
+ * local itself: that would be part of the stack of each thread of the process.
  */
-static _Thread_local uint8_t read_buf[
-    EVENT_PUMP_BATCH * (sizeof(struct iommufd_vevent_header) +
-                        RECORD_BYTES_MAX) +
-    sizeof(struct iommufd_vevent_header)] __attribute__((aligned(8)));
+static GPrivate read_buf = G_PRIVATE_INIT(g_free);
 
 /* But busy polling's reads, which wait for their handlers. */
 #define POLLED_RECORDS 32
@@ -34,7 +37,8 @@ struct EventPump {
     QueueReader reader;
     uint32_t room;              /* [iothread] at least this; 0 not known */
     VeventStream stream;        /* [iothread] */
-    uint8_t polled[];           /* [iothread] POLLED_RECORDS */
+    uint8_t polled[];           /* [iothread] POLLED_RECORDS; the thread's too,
+                                   if there was no memory for its own */
 };
 
 static size_t slot_size(const HostQueue *queue)
@@ -51,6 +55,26 @@ static size_t buf_size(const HostQueue *queue, uint32_t records)
     return records * slot_size(queue) + sizeof(struct iommufd_vevent_header);
 }
 
+static uint8_t *thread_buf(void)
+{
+    uint8_t *buf = g_private_get(&read_buf);
+
+    if (!buf) {
+        buf = g_try_malloc(READ_BYTES);
+        g_private_set(&read_buf, buf);
+    }
+    return buf;
+}
+
+/* @wait: what is read has to wait. Return: records that the buffer holds. */
+static uint32_t pump_choose_buf(EventPump *pump, bool wait)
+{
+    uint8_t *buf = wait ? NULL : thread_buf();
+
+    pump->reader.buf = buf ? buf : pump->polled;
+    return buf ? EVENT_PUMP_BATCH : POLLED_RECORDS;
+}
+
 /*
  * The consumer only ever makes more room, so what the sink last said is good
  * for as long as it is a number. "Unlimited" ends when the guest acknowledges
@@ -65,14 +89,13 @@ static size_t pump_room(void *opaque)
 {
     EventPump *pump = opaque;
     QueueReader *reader = &pump->reader;
-    uint32_t most = reader->polling ? POLLED_RECORDS : EVENT_PUMP_BATCH;
+    uint32_t most = pump_choose_buf(pump, reader->polling);
     uint32_t room = pump->room;
 
     if (room < most) {
         room = pump->ops->room(pump->opaque);
         pump_learn_room(pump, room);
     }
-    reader->buf = reader->polling ? pump->polled : read_buf;
     return room ? buf_size(&reader->queue, MIN(room, most)) : 0;
 }
 
@@ -174,14 +197,14 @@ static void pump_drain(EventPump *pump)
     const HostQueue *queue = &pump->reader.queue;
     uint64_t budget = queue->depth + UINT64_C(2);
     unsigned interrupts = 0;
+    uint32_t most;
     uint64_t taken;
     ssize_t ret;
 
     queue_reader_settle(&pump->reader);
-    pump->reader.buf = read_buf;
+    most = pump_choose_buf(pump, false);
     while (budget > 0) {
-        ret = queue_reader_fill(&pump->reader,
-                                buf_size(queue, EVENT_PUMP_BATCH));
+        ret = queue_reader_fill(&pump->reader, buf_size(queue, most));
         if (ret == -EINTR && ++interrupts < MAX_INTERRUPTS) {
             continue;
         }
