@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Draw what vpump-bench has measured as SVG, by gnuplot: FILE, to FOLDER."""
 import argparse
+import math
 import pathlib
 import re
 import subprocess
@@ -14,14 +15,23 @@ SIZE = (900, 520)
 # have its colour, dashed.
 COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c6d31",
            "#7570b3")
-TIME_TICS = ", ".join(
-    f'"{n} {unit}" {n * factor:g}' for unit, factor in
-    (("ns", 1), ("us", 1e3), ("ms", 1e6), ("s", 1e9))
-    for n in (1, 10, 100) if n * factor <= 1e10)
+# What is between these is marked only.
+TIMES = [(n * factor, f"{n} {unit}") for unit, factor in
+         (("ns", 1), ("us", 1e3), ("ms", 1e6), ("s", 1e9))
+         for n in (1, 2, 5, 10, 20, 50, 100, 200, 500) if n * factor <= 1e10]
 QUANTILE_TICS = ", ".join(
     f'"{share}" {x}' for share, x in
     (("50", 2), ("90", 10), ("99", 100), ("99.9", 1000), ("99.99", 10**4),
      ("99.999", 10**5), ("99.9999", 10**6)))
+# What a time is from and to, by the beginning of names.
+TITLES = (
+    ("events/latency", "From event to ring entry"),
+    ("events/interrupt-latency", "From event to interrupt"),
+    ("big-lock/", "From event to ring entry, the big lock held by others"),
+    ("pages/", "From page request to answer"),
+    ("storms/", "From page request to answer"),
+    ("aio/bh-latency", "From schedule to run of a bottom half"),
+    ("aio/wakeup", "From write to handler"))
 
 
 def family(competitor):
@@ -51,6 +61,30 @@ class Styles:
             not competitor.endswith("-64")
         return (f"linewidth {width} linecolor rgb '{self.colour(competitor)}'"
                 f" dashtype {2 if variant else 1}")
+
+
+def title_of(name):
+    """With the name, by which tables have it."""
+    for beginning, text in TITLES:
+        if name.startswith(beginning):
+            return f"{text}: {name}"
+    return name
+
+
+def time_tics(values):
+    """Labels close enough for VALUES, on a logarithmic axis of ns."""
+    decades = math.log10(max(values) / min(values))
+    tics = []
+    for ns, text in TIMES:
+        leading = f"{ns:g}".lstrip("0.")[0]
+        if leading == "1" or decades < 2.5:
+            tics.append(f'"{text}" {ns:g}')
+        else:
+            tics.append(f'"" {ns:g} 1')
+    # By a little more than a decade, or the label of its end is left out.
+    least = 10 ** math.floor(math.log10(min(values)))
+    return (f"set ytics ({', '.join(tics)})\n"
+            f"set yrange [{0.99 * least:g}:*]")
 
 
 def block(name, rows):
@@ -85,18 +119,19 @@ def plot_latencies(folder, figures, styles):
                  c["name"].startswith(("events/batch", "scale/", "startup/"))]
     for name in dict.fromkeys(c["name"] for c in latencies):
         curves = [c for c in latencies if c["name"] == name]
-        blocks, elements = [], []
+        blocks, elements, values = [], [], []
         for i, curve in enumerate(curves):
             # Nothing is below 1 ns in a plot of logarithms.
             rows = [(x, max(y, 1)) for x, y in zip(curve["x"], curve["y"])]
             blocks.append(block(f"d{i}", rows))
+            values += [y for x, y in rows if x >= 1.1]
             competitor = curve["competitor"]
             elements.append(f"$d{i} with lines {styles.line(competitor)} "
                             f"title '{competitor}'")
         settings = (f"set logscale xy\nset xtics ({QUANTILE_TICS})\n"
-                    f"set ytics ({TIME_TICS})\nset xrange [1.1:*]\n"
+                    f"{time_tics(values)}\nset xrange [1.1:*]\n"
                     "set xlabel 'of all values, %'\nset ylabel 'no more than'")
-        plot(folder / f"{file_name(name)}.svg", name, settings,
+        plot(folder / f"{file_name(name)}.svg", title_of(name), settings,
              blocks, elements)
 
 
@@ -159,9 +194,11 @@ def plot_startup(folder, figures, styles):
         elements.append(f"$d{i} with lines linewidth 1.6 linecolor rgb "
                         f"'{colour}' title '{curve['name']}'")
     if curves:
+        values = [y for curve in curves for y in curve["y"]]
         plot(folder / "startup.svg", "Time to attach and detach a device",
-             f"set logscale xy\nset ytics ({TIME_TICS})\n"
-             "set xlabel 'devices'", blocks, elements)
+             f"set logscale xy\n{time_tics(values)}\n"
+             "set xlabel 'devices that there are'\n"
+             "set ylabel 'for one more, or less'", blocks, elements)
 
 
 def plot_throughput(folder, figures, styles):
@@ -185,8 +222,8 @@ def plot_throughput(folder, figures, styles):
              f"Saturated throughput, {source}", settings, [block("d", rows)],
              ["$d using 1:2:(int(column(5))) with boxes "
               "linecolor rgb variable",
-              "$d using 1:2:3:4 with yerrorbars pointtype 0 "
-              "linecolor rgb '#333333'",
+              "$d using 1:2:3:4 with yerrorbars pointtype -1 "
+              "linewidth 1.5 linecolor rgb '#777777'",
               "$d using 1:4:(gprintf('%.1s %c', $2)) with labels "
               "offset 0, 0.7 font ',11'"])
 
@@ -196,9 +233,15 @@ def main():
     parser.add_argument("file")
     parser.add_argument("folder", type=pathlib.Path)
     options = parser.parse_args()
-    figures = load(options.file)
+    try:
+        figures = load(options.file)
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"{parser.prog}: {options.file}: {error}")
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"{parser.prog}: {options.folder}: {error}")
     styles = Styles([f["competitor"] for f in figures.all])
-    options.folder.mkdir(parents=True, exist_ok=True)
     for draw in (plot_throughput, plot_batches, plot_latencies, plot_scale,
                  plot_startup):
         draw(options.folder, figures, styles)
