@@ -257,6 +257,10 @@ def throughput_targets():
 
 def latency_targets():
     name = "events/latency/10000/p99"
+    # The limit spins, and vpump sleeps between such events: the wake-up is in
+    # this one, and in neither of the two after it.
+    yield Target("p99 at 10 k/s: to the limit", versus(name, LIMIT),
+                 at_most=1.5)
     yield Target("p99 at 10 k/s: to the limit, asleep",
                  versus_limit_asleep(name), at_most=1.5)
     yield Target("p99 at 10 k/s, busy: to the limit",
@@ -338,7 +342,7 @@ def print_machine(page, figures):
               f"gcc {machine['compiler']};")
     page.line(f"clock {machine['clocksource']}: {machine['clock_ns']:.0f} ns "
               f"a reading, in steps of {machine['clock_step_ns']} ns; "
-              f"{figures.document['repetitions']} repetitions"
+              f"up to {figures.document['repetitions']} repetitions"
               f"{', quick' if figures.document['quick'] else ''}")
 
 
