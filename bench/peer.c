@@ -8,18 +8,18 @@
 #include <string.h>
 
 const PeerOps *const peers[] = {
-    &peer_limit,
-    &peer_limit_poll,
-    &peer_qemu,
-    &peer_cloud_hypervisor,
-    &peer_libuv_1,
-    &peer_libuv_64,
-    &peer_libevent_1,
-    &peer_libevent_64,
-    &peer_libev_1,
-    &peer_libev_64,
     &peer_vpump_busy,
+    &peer_limit,
     &peer_vpump,
+    &peer_limit_poll,
+    &peer_cloud_hypervisor,
+    &peer_libevent_64,
+    &peer_libuv_64,
+    &peer_libev_64,
+    &peer_libevent_1,
+    &peer_libuv_1,
+    &peer_libev_1,
+    &peer_qemu,
 };
 const size_t peers_count = G_N_ELEMENTS(peers);
 

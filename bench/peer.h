@@ -77,7 +77,10 @@ struct Peer {
     uint32_t cons;              /* the guest's: next entry to read */
 };
 
-/* All, the limit first and vpump last. */
+/*
+ * All, in the order in which they are measured: those that are compared most
+ * are next to each other, so that the machine is the same for both.
+ */
 extern const PeerOps *const peers[];
 extern const size_t peers_count;
 

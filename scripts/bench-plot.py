@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 
-from bench_figures import LIMIT, OURS, is_variant_of, load
+from bench_figures import LIMIT, OURS, in_order, is_variant_of, load
 
 SIZE = (900, 520)
 # Colours that differ for most eyes, by families of competitors: one's variants
@@ -118,7 +118,7 @@ def plot_latencies(folder, figures, styles):
     latencies = [c for c in figures.curves if not
                  c["name"].startswith(("events/batch", "scale/", "startup/"))]
     for name in dict.fromkeys(c["name"] for c in latencies):
-        curves = [c for c in latencies if c["name"] == name]
+        curves = in_order(c for c in latencies if c["name"] == name)
         blocks, elements, values = [], [], []
         for i, curve in enumerate(curves):
             # Nothing is below 1 ns in a plot of logarithms.
@@ -138,7 +138,7 @@ def plot_latencies(folder, figures, styles):
 def series(figures, pattern):
     """By competitor: number in the name, median, least, most."""
     found = {}
-    for figure in figures.all:
+    for figure in in_order(figures.all):
         match = re.fullmatch(pattern, figure["name"])
         if match:
             found.setdefault(figure["competitor"], []).append(
@@ -203,8 +203,8 @@ def plot_startup(folder, figures, styles):
 
 def plot_throughput(folder, figures, styles):
     for source in "emulated", "pipe", "kernel":
-        bars = [f for f in figures.all
-                if f["name"] == "events/saturated/" + source]
+        bars = in_order(f for f in figures.all
+                        if f["name"] == "events/saturated/" + source)
         if not bars:
             continue
         rows = [(i, f["value"], min(f["samples"]), max(f["samples"]),

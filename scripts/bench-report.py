@@ -37,7 +37,7 @@ import argparse
 import re
 import sys
 
-from bench_figures import LIMIT, OURS, load, median
+from bench_figures import LIMIT, OURS, in_order, load, median
 
 SERIES = re.compile(r"/(\d+)(?=/|$)")
 QUANTILES = ("p50", "p99", "p99.9", "max")
@@ -190,7 +190,7 @@ def print_figures(page, figures):
     for topic, members in topics.items():
         page.title(topic)
         for form, name, found in members:
-            form(page, name, found)
+            form(page, name, in_order(found))
 
 
 class Target:

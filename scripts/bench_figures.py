@@ -15,6 +15,16 @@ def is_peer(competitor):
                 is_variant_of(competitor, OURS))
 
 
+def in_order(items):
+    """Figures or curves, the limit's first and ours last; else as they are."""
+    def rank(item):
+        competitor = item["competitor"]
+        if is_variant_of(competitor, LIMIT):
+            return 0
+        return 1 if is_peer(competitor) else 2
+    return sorted(items, key=rank)
+
+
 def ratios(samples, others):
     """Of the repetitions, value by value; empty if there are none."""
     if len(samples) != len(others) or 0 in others:
