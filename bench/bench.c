@@ -11,6 +11,18 @@
 /* By BenchCpu. */
 static int cpus[2];
 
+void bench_fail(const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "%s: error: ", g_get_prgname());
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    putc('\n', stderr);
+    exit(EXIT_FAILURE);
+}
+
 bool bench_find_cpus(GError **error)
 {
     cpu_set_t allowed;
@@ -40,9 +52,8 @@ bool bench_find_cpus(GError **error)
 static void set_affinity(const cpu_set_t *set)
 {
     if (sched_setaffinity(0, sizeof(*set), set)) {
-        fprintf(stderr, "%s: error: a thread cannot stay on CPU %d or %d: %s\n",
-                g_get_prgname(), cpus[0], cpus[1], g_strerror(errno));
-        exit(EXIT_FAILURE);
+        bench_fail("a thread cannot stay on CPU %d or %d: %s", cpus[0],
+                   cpus[1], g_strerror(errno));
     }
 }
 

@@ -13,6 +13,7 @@
 
 #include "figures.h"
 
+#include <glib.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,6 +70,20 @@ extern const BenchSuite suite_scale;
 extern const BenchSuite suite_storms;
 extern const BenchSuite suite_aio;
 extern const BenchSuite suite_startup;
+
+/* Says why on standard error, and ends the program. */
+void bench_fail(const char *format, ...) G_GNUC_PRINTF(1, 2) G_GNUC_NORETURN;
+
+/*
+ * A step of what is set up: the program ends with *@error if it was not @done.
+ * A pointer to it, as @done may be the call that sets it.
+ */
+static inline void bench_must(bool done, GError **error)
+{
+    if (!done) {
+        bench_fail("%s", (*error)->message);
+    }
+}
 
 /* Before any thread is pinned. */
 bool bench_find_cpus(GError **error);

@@ -52,18 +52,6 @@ typedef struct Request {
     uint64_t rate;
 } Request;
 
-static G_GNUC_PRINTF(1, 2) G_NORETURN void fail(const char *format, ...)
-{
-    va_list args;
-
-    fprintf(stderr, "%s: error: ", g_get_prgname());
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    putc('\n', stderr);
-    exit(EXIT_FAILURE);
-}
-
 /* ---- The child ---- */
 
 /* A thread's clock has its ID, inverted, above three bits (Linux's ABI). */
@@ -128,14 +116,14 @@ static void carry(Shared *shared, const Request *request)
     Peer *peer;
 
     if (!bench_find_cpus(&error)) {
-        fail("%s", error->message);
+        bench_fail("%s", error->message);
     }
     bench_pin(BENCH_CPU_WORLD);
     prctl(PR_SET_TIMERSLACK, 1UL);
     rcu_register_thread();
     source = event_source_new(request->kind, &error);
     if (!source) {
-        fail("%s", error->message);
+        bench_fail("%s", error->message);
     }
     peer = request->ops->open(request->ops,
                               &(PeerConfig){ .source = source,
@@ -214,16 +202,16 @@ static Request parse(int argc, char **argv)
     Request request = { 0 };
 
     if (argc != 4) {
-        fail("usage: %s emulated|pipe|kernel PEER RATE", g_get_prgname());
+        bench_fail("usage: %s emulated|pipe|kernel PEER RATE", g_get_prgname());
     }
     while (strcmp(source_kind_name(request.kind), argv[1])) {
         if (request.kind++ == SOURCE_KERNEL) {
-            fail("%s: there is no such source", argv[1]);
+            bench_fail("%s: there is no such source", argv[1]);
         }
     }
     request.ops = peer_find(argv[2]);
     if (!request.ops) {
-        fail("%s: there is no such peer", argv[2]);
+        bench_fail("%s: there is no such peer", argv[2]);
     }
     request.rate = strtoull(argv[3], NULL, 10);
     return request;
@@ -256,7 +244,7 @@ int main(int argc, char **argv)
         atomic_store(&shared->tracer, TRACER_REFUSED);
     }
     if (waitpid(child, &status, 0) != child || status != 0) {
-        fail("%s: it did not end well", request.ops->name);
+        bench_fail("%s: it did not end well", request.ops->name);
     }
     printf("events %" PRIu64 " allocations %" PRIu64 " syscalls %" PRId64 "\n",
            shared->events, shared->allocations,

@@ -3,6 +3,7 @@
  * vpump-bench: vpump, its peers and the limit, measured in one process.
  */
 #include "bench.h"
+#include "event-source.h"
 
 #include "base/rcu.h"
 
@@ -50,18 +51,6 @@ static const GOptionEntry options[] = {
     G_OPTION_ENTRY_NULL,
 };
 
-static G_GNUC_PRINTF(1, 2) G_NORETURN void fail(const char *format, ...)
-{
-    va_list args;
-
-    fprintf(stderr, "%s: error: ", g_get_prgname());
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    putc('\n', stderr);
-    exit(EXIT_FAILURE);
-}
-
 static void parse_options(int *argc, char ***argv)
 {
     g_autoptr(GOptionContext) context =
@@ -70,17 +59,17 @@ static void parse_options(int *argc, char ***argv)
 
     g_option_context_add_main_entries(context, options, NULL);
     if (!g_option_context_parse(context, argc, argv, &error)) {
-        fail("%s; see --help", error->message);
+        bench_fail("%s; see --help", error->message);
     }
     if (*argc > 1) {
-        fail("%s: no arguments are taken but options; see --help",
-             (*argv)[1]);
+        bench_fail("%s: no arguments are taken but options; see --help",
+                   (*argv)[1]);
     }
     if (repetitions != -1 && (repetitions < 1 || repetitions > 1000)) {
-        fail("--repetitions %d: it is 1 to 1000", repetitions);
+        bench_fail("--repetitions %d: it is 1 to 1000", repetitions);
     }
     if (handicap < 0 || handicap > 10000) {
-        fail("--handicap %d: it is 0 to 10000 percent", handicap);
+        bench_fail("--handicap %d: it is 0 to 10000 percent", handicap);
     }
 }
 
@@ -94,8 +83,8 @@ static void check_suite(const char *name)
         }
         g_string_append_printf(known, " %s", suites[i]->name);
     }
-    fail("--suite %s: there is none of that name; it is one of%s", name,
-         known->str);
+    bench_fail("--suite %s: there is none of that name; it is one of%s", name,
+               known->str);
 }
 
 static void list_suites(void)
@@ -111,9 +100,19 @@ static FILE *open_json(void)
     FILE *file = json_path ? fopen(json_path, "we") : stdout;
 
     if (!file) {
-        fail("--json %s: %s", json_path, g_strerror(errno));
+        bench_fail("--json %s: %s", json_path, g_strerror(errno));
     }
     return file;
+}
+
+/* What is not there would be missed only by the first suite that needs it. */
+static void check_kernel(void)
+{
+    GError *error = NULL;
+    EventSource *source = event_source_new(SOURCE_KERNEL, &error);
+
+    bench_must(source, &error);
+    event_source_free(source);
 }
 
 static void run_suite(Bench *bench, const BenchSuite *suite)
@@ -150,8 +149,8 @@ static void check_only(const Bench *bench)
 
     for (size_t i = 0; only && only[i]; i++) {
         if (!g_hash_table_contains(bench->known, only[i])) {
-            fail("--only %s: the suites have no such competitor; they have %s",
-                 only[i], text);
+            bench_fail("--only %s: the suites have no such competitor; they "
+                       "have %s", only[i], text);
         }
     }
 }
@@ -173,12 +172,15 @@ int main(int argc, char **argv)
     }
     json = open_json();
     if (!bench_find_cpus(&error)) {
-        fail("%s", error->message);
+        bench_fail("%s", error->message);
     }
     bench_pin(BENCH_CPU_WORLD);
     /* Inherited by all threads: what sleeps for a time is not late for this. */
     prctl(PR_SET_TIMERSLACK, 1UL);
     rcu_register_thread();
+    if (kernel) {
+        check_kernel();
+    }
 
     bench.figures = figures_new();
     bench.repetitions = repetitions > 0 ? repetitions : quick ? 3 : 5;
@@ -191,8 +193,8 @@ int main(int argc, char **argv)
     check_only(&bench);
     if (!figures_write(bench.figures, quick, json) ||
         (json_path && fclose(json))) {
-        fail("--json %s: %s", json_path ? json_path : "(standard output)",
-             g_strerror(errno));
+        bench_fail("--json %s: %s", json_path ? json_path : "(standard output)",
+                   g_strerror(errno));
     }
     g_hash_table_unref(bench.known);
     figures_free(bench.figures);

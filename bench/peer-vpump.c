@@ -31,13 +31,6 @@ static VpumpPeer *to_vpump(Peer *peer)
     return caa_container_of(peer, VpumpPeer, peer);
 }
 
-static void must(bool done, GError *error)
-{
-    if (!done) {
-        g_error("%s", error->message);
-    }
-}
-
 static void write_reg(VpumpPeer *self, uint64_t offset, uint32_t value)
 {
     viommu_mmio_write(self->viommu, offset, 4, value);
@@ -72,7 +65,7 @@ static void start_iothread(VpumpPeer *self, int64_t poll_max_ns)
 
     properties.poll_max_ns = poll_max_ns;
     self->iothread = iothread_new("bench", &properties, &error);
-    must(self->iothread, error);
+    bench_must(self->iothread, &error);
     aio_wait_bh_oneshot(iothread_get_aio_context(self->iothread), vpump_pin,
                         &self->peer);
 }
@@ -90,7 +83,7 @@ static void make_memory(VpumpPeer *self)
     g_assert(region.hva != MAP_FAILED);
     self->peer.entries = region.hva;
     self->mem = guest_mem_new();
-    must(guest_mem_set_regions(self->mem, &region, 1, &error), error);
+    bench_must(guest_mem_set_regions(self->mem, &region, 1, &error), &error);
 }
 
 static void plug_device(VpumpPeer *self, HostIommu *host)
@@ -100,9 +93,9 @@ static void plug_device(VpumpPeer *self, HostIommu *host)
 
     g_assert(fd >= 0);
     self->vfio = vfio_device_bind(host, fd, "bench", &error);
-    must(self->vfio, error);
-    must(viommu_add_device(self->viommu, self->vfio, PEER_VIRT_ID, &error),
-         error);
+    bench_must(self->vfio, &error);
+    bench_must(viommu_add_device(self->viommu, self->vfio, PEER_VIRT_ID,
+                                 &error), &error);
     self->peer.device = (SourceDevice){
         .dev_id = vfio_device_get_dev_id(self->vfio),
         .virt_id = PEER_VIRT_ID,
@@ -137,7 +130,7 @@ static Peer *open_polling(const PeerOps *ops, const PeerConfig *config,
             .irq = &self->peer.irq.parent,
         },
         NULL, &error);
-    must(self->viommu, error);
+    bench_must(self->viommu, &error);
     plug_device(self, event_source_host(config->source));
     start_guest(self);
     return &self->peer;

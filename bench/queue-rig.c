@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "queue-rig.h"
 
+#include "bench.h"
+
 #include "host/iommufd.h"
 
 /* STE (IHI 0070, 5.2): V, Config "bypass". */
 #define STE0_BYPASS UINT64_C(0x9)
-
-static void must(bool done, GError *error)
-{
-    if (!done) {
-        g_error("%s", error->message);
-    }
-}
 
 static void open_device(QueueRig *rig, HostIommu *host)
 {
@@ -20,7 +15,7 @@ static void open_device(QueueRig *rig, HostIommu *host)
 
     g_assert(fd >= 0);
     rig->vfio = vfio_device_bind(host, fd, "bench", &error);
-    must(rig->vfio, error);
+    bench_must(rig->vfio, &error);
     rig->device.dev_id = vfio_device_get_dev_id(rig->vfio);
 }
 
@@ -34,20 +29,21 @@ void queue_rig_open(QueueRig *rig, HostIommu *host, uint32_t depth,
     *rig = (QueueRig){ .host = host, .device.virt_id = virt_id };
     open_device(rig, host);
     dev_id = rig->device.dev_id;
-    must(iommufd_ioas_alloc(host, &rig->ioas_id, &e), e);
-    must(iommufd_nest_parent_alloc(host, dev_id, rig->ioas_id, &rig->parent_id,
-                                   &e), e);
-    must(iommufd_viommu_alloc(host, IOMMU_VIOMMU_TYPE_ARM_SMMUV3, dev_id,
-                              rig->parent_id, &rig->viommu_id, &e), e);
-    must(iommufd_vdevice_alloc(host, rig->viommu_id, dev_id, virt_id,
-                               &rig->vdevice_id, &e), e);
-    must(iommufd_veventq_alloc(host, rig->viommu_id,
-                               IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, depth,
-                               &rig->veventq_id, &rig->fd, &e), e);
-    must(iommufd_nested_hwpt_alloc(host, dev_id, rig->viommu_id,
-                                   IOMMU_HWPT_DATA_ARM_SMMUV3, &bypass,
-                                   sizeof(bypass), &rig->bypass_id, &e), e);
-    must(vfio_device_attach(rig->vfio, rig->bypass_id, &e), e);
+    bench_must(iommufd_ioas_alloc(host, &rig->ioas_id, &e), &e);
+    bench_must(iommufd_nest_parent_alloc(host, dev_id, rig->ioas_id,
+                                         &rig->parent_id, &e), &e);
+    bench_must(iommufd_viommu_alloc(host, IOMMU_VIOMMU_TYPE_ARM_SMMUV3, dev_id,
+                                    rig->parent_id, &rig->viommu_id, &e), &e);
+    bench_must(iommufd_vdevice_alloc(host, rig->viommu_id, dev_id, virt_id,
+                                     &rig->vdevice_id, &e), &e);
+    bench_must(iommufd_veventq_alloc(host, rig->viommu_id,
+                                     IOMMU_VEVENTQ_TYPE_ARM_SMMUV3, depth,
+                                     &rig->veventq_id, &rig->fd, &e), &e);
+    bench_must(iommufd_nested_hwpt_alloc(host, dev_id, rig->viommu_id,
+                                         IOMMU_HWPT_DATA_ARM_SMMUV3, &bypass,
+                                         sizeof(bypass), &rig->bypass_id, &e),
+               &e);
+    bench_must(vfio_device_attach(rig->vfio, rig->bypass_id, &e), &e);
 }
 
 void queue_rig_close(QueueRig *rig)
@@ -61,7 +57,7 @@ void queue_rig_close(QueueRig *rig)
     rig->host->ops->close(rig->host, rig->fd);
     vfio_device_detach(rig->vfio);
     for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
-        must(iommufd_destroy(rig->host, ids[i], &error), error);
+        bench_must(iommufd_destroy(rig->host, ids[i], &error), &error);
     }
     vfio_device_free(rig->vfio);
 }

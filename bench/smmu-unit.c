@@ -31,13 +31,6 @@ G_STATIC_ASSERT(SMMU_UNIT_BATCH + 1 < 1 << LOG2_CMDQ);
 #define TLBI_LEAF UINT64_C(1)
 #define SYNC UINT64_C(0x46)
 
-static void must(bool done, GError *error)
-{
-    if (!done) {
-        g_error("%s", error->message);
-    }
-}
-
 /* ---- Guest memory ---- */
 
 static size_t ring_bytes(const SmmuMemory *mem)
@@ -79,7 +72,7 @@ void smmu_memory_init(SmmuMemory *mem, size_t count, unsigned log2_ring)
     region.hva = mem->bytes;
     region.size = mem->size;
     mem->map = guest_mem_new();
-    must(guest_mem_set_regions(mem->map, &region, 1, &error), error);
+    bench_must(guest_mem_set_regions(mem->map, &region, 1, &error), &error);
 }
 
 void smmu_memory_destroy(SmmuMemory *mem)
@@ -181,7 +174,7 @@ VfioDevice *smmu_device_open(HostIommu *host)
 
     g_assert(fd >= 0);
     vfio = vfio_device_bind(host, fd, "bench", &error);
-    must(vfio, error);
+    bench_must(vfio, &error);
     return vfio;
 }
 
@@ -199,7 +192,7 @@ void smmu_unit_open(SmmuUnit *unit, AioContext *ctx, SmmuMemory *mem,
                                                .mem = mem->map,
                                                .irq = &unit->irq.parent },
                               NULL, &error);
-    must(unit->viommu, error);
+    bench_must(unit->viommu, &error);
     start_guest(unit);
 }
 
@@ -208,8 +201,8 @@ void smmu_unit_plug(SmmuUnit *unit, HostIommu *host)
     GError *error = NULL;
 
     unit->vfio = smmu_device_open(host);
-    must(viommu_add_device(unit->viommu, unit->vfio, SMMU_UNIT_VIRT_ID,
-                           &error), error);
+    bench_must(viommu_add_device(unit->viommu, unit->vfio, SMMU_UNIT_VIRT_ID,
+                                 &error), &error);
     unit->device = (SourceDevice){
         .dev_id = vfio_device_get_dev_id(unit->vfio),
         .virt_id = SMMU_UNIT_VIRT_ID,
@@ -240,7 +233,7 @@ IOThread *smmu_iothread_new(void)
     GError *error = NULL;
     IOThread *iothread = iothread_new("bench", NULL, &error);
 
-    must(iothread, error);
+    bench_must(iothread, &error);
     aio_wait_bh_oneshot(iothread_get_aio_context(iothread), pin_bh, NULL);
     return iothread;
 }

@@ -23,12 +23,14 @@ static void measure(Bench *bench, size_t competitor, void *opaque)
 {
     BatchSums *sums = opaque;
     PeerOps ops = *peer_find("limit");
-    EventSource *source = event_source_new(sums->kind, NULL);
+    GError *error = NULL;
+    EventSource *source = event_source_new(sums->kind, &error);
     g_autofree char *name = NULL;
     Drain drain;
     Peer *peer;
     double rate;
 
+    bench_must(source, &error);
     ops.batch = batches[competitor];
     peer = ops.open(&ops, &(PeerConfig){ .source = source,
                                          .log2_ring = DRAIN_LOG2_RING });

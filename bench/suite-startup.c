@@ -160,9 +160,7 @@ static void attach_all(Devices *devices)
         bool added = viommu_add_device(viommu, devices->vfio[i], i, &error);
 
         devices->ns[CHANGE_ATTACH][i] = bench_now_ns() - start;
-        if (!added) {
-            g_error("%s", error->message);
-        }
+        bench_must(added, &error);
     }
 }
 
@@ -295,9 +293,7 @@ static void measure_plugs(Bench *bench)
     GError *error = NULL;
 
     devices->source = event_source_new(SOURCE_EMULATED, &error);
-    if (!devices->source) {
-        g_error("%s", error->message);
-    }
+    bench_must(devices->source, &error);
     for (size_t i = 0; i < CHANGES * DEVICES; i++) {
         devices->all[i / DEVICES][i % DEVICES] =
             g_array_new(FALSE, FALSE, sizeof(double));
