@@ -48,21 +48,31 @@ static const size_t counts[] = { 1, 10, 100, 1000 };
 
 static const CrowdOps *const competitors[] = { &crowd_limit, &crowd_vpump };
 
-/* For the curves: ns per event. */
-typedef struct Curve {
-    double x[G_N_ELEMENTS(counts)];
-    double y[G_N_ELEMENTS(counts)];
-    size_t points;
-} Curve;
+/*
+ * In the order in which they are measured: the limit beside vpump, and one unit
+ * beside a thousand, which are those that are compared. All are there at once.
+ */
+static const struct {
+    const CrowdOps *ops;
+    size_t count;
+} cases[] = {
+    { &crowd_limit, 1 },    { &crowd_vpump, 1 },
+    { &crowd_vpump, 1000 }, { &crowd_limit, 1000 },
+    { &crowd_limit, 100 },  { &crowd_vpump, 100 },
+    { &crowd_vpump, 10 },   { &crowd_limit, 10 },
+};
 
-typedef struct Scale {
-    size_t count;               /* of units, now */
-    SmmuMemory mem[G_N_ELEMENTS(competitors)];
-    EventSource *sources[G_N_ELEMENTS(competitors)];
-    Crowd *crowds[G_N_ELEMENTS(competitors)];
-    GArray *values[G_N_ELEMENTS(competitors)][LOADS];
-    Curve curves[G_N_ELEMENTS(competitors)][LOADS];
-} Scale;
+/**
+ * struct Member - of cases[]
+ * @crowd: NULL: it is left out
+ * @values: ns per event, by repetition
+ */
+typedef struct Member {
+    SmmuMemory mem;
+    EventSource *source;
+    Crowd *crowd;
+    GArray *values[LOADS];
+} Member;
 
 static void add_figure(Bench *bench, const char *what, size_t count,
                        const char *competitor, double value)
@@ -89,10 +99,10 @@ static double drain_all(Crowd *crowd, size_t active, uint64_t events)
     return figures_median(ns, rounds);
 }
 
-static void measure(Bench *bench, size_t competitor, void *opaque)
+static void measure(Bench *bench, size_t index, void *opaque)
 {
-    Scale *scale = opaque;
-    Crowd *crowd = scale->crowds[competitor];
+    Member *member = (Member *)opaque + index;
+    Crowd *crowd = member->crowd;
 
     if (!crowd) {
         return;
@@ -103,7 +113,7 @@ static void measure(Bench *bench, size_t competitor, void *opaque)
 
         add_figure(bench, load_names[load], crowd->count, crowd->ops->name,
                    ns);
-        g_array_append_val(scale->values[competitor][load], ns);
+        g_array_append_val(member->values[load], ns);
     }
 }
 
@@ -176,72 +186,33 @@ static void add_footprint(Bench *bench, const Crowd *crowd,
     }
 }
 
-/* ---- One number of units ---- */
+/* ---- All of them ---- */
 
-static void open_crowd(Bench *bench, Scale *scale, size_t competitor)
+static void open_crowd(Bench *bench, Member *member, const CrowdOps *ops,
+                       size_t count)
 {
-    SmmuMemory *mem = &scale->mem[competitor];
     GError *error = NULL;
     Footprint before;
-    Crowd *crowd;
 
-    if (!bench_wants(bench, competitors[competitor]->name)) {
-        return;
-    }
-    smmu_memory_init(mem, scale->count, LOG2_RING);
+    smmu_memory_init(&member->mem, count, LOG2_RING);
     before = footprint_now();
-    scale->sources[competitor] = event_source_new(SOURCE_EMULATED, &error);
-    if (!scale->sources[competitor]) {
-        g_error("%s", error->message);
-    }
-    crowd = competitors[competitor]->open(scale->sources[competitor], mem,
-                                          scale->count);
-    scale->crowds[competitor] = crowd;
+    member->source = event_source_new(SOURCE_EMULATED, &error);
+    bench_must(member->source, &error);
+    member->crowd = ops->open(member->source, &member->mem, count);
     for (unsigned i = 0; i < WARM_UP; i++) {
-        crowd_drain(crowd, 0, crowd->count, BACKLOG);
+        crowd_drain(member->crowd, 0, count, BACKLOG);
     }
-    if (scale->count == counts[G_N_ELEMENTS(counts) - 1]) {
-        add_footprint(bench, crowd, &before);
-    }
-}
-
-static void close_crowd(Scale *scale, size_t competitor)
-{
-    Crowd *crowd = scale->crowds[competitor];
-
-    if (crowd) {
-        crowd->ops->close(crowd);
-        event_source_free(scale->sources[competitor]);
-        smmu_memory_destroy(&scale->mem[competitor]);
-        scale->crowds[competitor] = NULL;
+    if (count == counts[G_N_ELEMENTS(counts) - 1]) {
+        add_footprint(bench, member->crowd, &before);
     }
 }
 
-static void add_point(Scale *scale, size_t competitor, Load load)
+static void close_crowd(Member *member)
 {
-    GArray *values = scale->values[competitor][load];
-    Curve *curve = &scale->curves[competitor][load];
-
-    if (values->len > 0) {
-        curve->x[curve->points] = scale->count;
-        curve->y[curve->points] =
-            figures_median((double *)values->data, values->len);
-        curve->points++;
-        g_array_set_size(values, 0);
-    }
-}
-
-static void measure_count(Bench *bench, Scale *scale)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(competitors); i++) {
-        open_crowd(bench, scale, i);
-    }
-    bench_alternate(bench, G_N_ELEMENTS(competitors), measure, scale);
-    for (size_t i = 0; i < G_N_ELEMENTS(competitors); i++) {
-        close_crowd(scale, i);
-        for (Load load = 0; load < LOADS; load++) {
-            add_point(scale, i, load);
-        }
+    if (member->crowd) {
+        member->crowd->ops->close(member->crowd);
+        event_source_free(member->source);
+        smmu_memory_destroy(&member->mem);
     }
 }
 
@@ -258,42 +229,93 @@ static rlim_t raise_limit(void)
     return limit.rlim_cur;
 }
 
-static void run(Bench *bench)
+/* Whether there are descriptors for so many units, and all that are fewer. */
+static bool has_descriptors(size_t count, rlim_t most)
+{
+    rlim_t needed = OTHER_FDS;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(counts) && counts[i] <= count; i++) {
+        needed += G_N_ELEMENTS(competitors) * UNIT_FDS * counts[i];
+    }
+    return needed <= most;
+}
+
+static void open_all(Bench *bench, Member *members)
 {
     rlim_t most = raise_limit();
-    Scale scale = { 0 };
 
-    if (bench->kernel) {
-        return;
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(competitors); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         for (Load load = 0; load < LOADS; load++) {
-            scale.values[i][load] = g_array_new(FALSE, FALSE, sizeof(double));
+            members[i].values[load] = g_array_new(FALSE, FALSE,
+                                                  sizeof(double));
         }
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
-        scale.count = counts[i];
-        if (G_N_ELEMENTS(competitors) * UNIT_FDS * counts[i] + OTHER_FDS >
-            most) {
-            fprintf(stderr, "scale: %zu units need more descriptors than "
-                    "ulimit -Hn says: left out\n", counts[i]);
+        if (!bench_wants(bench, cases[i].ops->name)) {
             continue;
         }
-        measure_count(bench, &scale);
-    }
-    for (size_t i = 0; i < G_N_ELEMENTS(competitors); i++) {
-        for (Load load = 0; load < LOADS; load++) {
-            g_autofree char *name = g_strdup_printf("scale/%s",
-                                                    load_names[load]);
-            Curve *curve = &scale.curves[i][load];
-
-            if (curve->points > 0) {
-                figures_add_curve(bench->figures, name, competitors[i]->name,
-                                  curve->x, curve->y, curve->points);
-            }
-            g_array_unref(scale.values[i][load]);
+        if (has_descriptors(cases[i].count, most)) {
+            open_crowd(bench, &members[i], cases[i].ops, cases[i].count);
+        } else {
+            fprintf(stderr, "scale: %s, %zu units: they need more descriptors "
+                    "than ulimit -Hn says: left out\n", cases[i].ops->name,
+                    cases[i].count);
         }
     }
+}
+
+static void close_all(Member *members)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        close_crowd(&members[i]);
+        for (Load load = 0; load < LOADS; load++) {
+            g_array_unref(members[i].values[load]);
+        }
+    }
+}
+
+static const Member *find_member(const Member *members, const CrowdOps *ops,
+                                 size_t count)
+{
+    size_t i = 0;
+
+    while (cases[i].ops != ops || cases[i].count != count) {
+        i++;
+    }
+    return &members[i];
+}
+
+static void add_curve(Bench *bench, const Member *members,
+                      const CrowdOps *ops, Load load)
+{
+    g_autofree char *name = g_strdup_printf("scale/%s", load_names[load]);
+    double x[G_N_ELEMENTS(counts)];
+    double y[G_N_ELEMENTS(counts)];
+    size_t points = 0;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
+        GArray *values = find_member(members, ops, counts[i])->values[load];
+
+        if (values->len > 0) {
+            x[points] = counts[i];
+            y[points++] = figures_median((double *)values->data, values->len);
+        }
+    }
+    if (points > 0) {
+        figures_add_curve(bench->figures, name, ops->name, x, y, points);
+    }
+}
+
+static void run(Bench *bench)
+{
+    Member members[G_N_ELEMENTS(cases)] = { 0 };
+
+    open_all(bench, members);
+    bench_alternate(bench, G_N_ELEMENTS(cases), measure, members);
+    for (size_t i = 0; i < G_N_ELEMENTS(competitors); i++) {
+        for (Load load = 0; load < LOADS; load++) {
+            add_curve(bench, members, competitors[i], load);
+        }
+    }
+    close_all(members);
 }
 
 const BenchSuite suite_scale = {
