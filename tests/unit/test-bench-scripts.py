@@ -138,6 +138,17 @@ def test_guard_is_seen_to_fail(scripts, _source):
     assert status == 0 and text.endswith("\n4 passed, 0 failed\n"), text
     status, text = scripts.guard_run("f=usual\n" + COPY)
     assert status == 1 and text.endswith("\n3 passed, 1 failed\n"), text
+    # What is missed once only would have passed when measured again.
+    once = SLOWED + 'mkdir "tried-$f" 2>/dev/null || f=usual\n'
+    status, text = scripts.guard_run(once + COPY)
+    assert status == 1 and "0.36, then 0.9;" in text, text
+
+
+def test_guard_says_what_has_become_better(scripts, _source):
+    for values in {("rate", "vpump"): 2000}, {("wait", "vpump"): 700}:
+        status, text = scripts.compare(USUAL | values)
+        assert status == 0 and text.count("set a new usual") == 1, text
+    assert "set a new usual" not in scripts.compare(USUAL)[1]
 
 
 def test_guard_measures_again(scripts, _source):
