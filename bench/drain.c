@@ -3,8 +3,6 @@
 
 #include "bench.h"
 
-#include <stdlib.h>
-
 #define FILL (DRAIN_EVENTS + DRAIN_BEHIND)
 
 /* What did not come in a minute does not come. */
@@ -113,17 +111,9 @@ int64_t drain_once(Drain *drain)
     return ns;
 }
 
-static int compare_ns(const void *a, const void *b)
+double drain_median(Drain *drain, unsigned count)
 {
-    int64_t x = *(const int64_t *)a;
-    int64_t y = *(const int64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-int64_t drain_median(Drain *drain, unsigned count)
-{
-    g_autofree int64_t *ns = g_new(int64_t, count);
+    g_autofree double *ns = g_new(double, count);
 
     for (unsigned i = 0; i < WARM_UP; i++) {
         drain_once(drain);
@@ -132,6 +122,5 @@ int64_t drain_median(Drain *drain, unsigned count)
         ns[i] = drain_once(drain);
     }
     read_all(drain);
-    qsort(ns, count, sizeof(*ns), compare_ns);
-    return ns[count / 2];
+    return figures_median(ns, count);
 }

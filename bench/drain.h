@@ -45,6 +45,6 @@ void drain_init(Drain *drain, Peer *peer, bool warm);
 int64_t drain_once(Drain *drain);
 
 /* The median of @count drains, after a few that do not count. Return: ns. */
-int64_t drain_median(Drain *drain, unsigned count);
+double drain_median(Drain *drain, unsigned count);
 
 #endif
