@@ -87,28 +87,48 @@ static void limit_run_bhs(LimitLoop *loop)
     }
 }
 
-static void limit_epoll(LimitLoop *loop, int timeout)
+/* Return: whether a handler was called. */
+static bool limit_epoll(LimitLoop *loop, int timeout)
 {
     struct epoll_event events[LIMIT_EVENTS];
     int count = epoll_wait(loop->epoll_fd, events, LIMIT_EVENTS, timeout);
+    bool called = false;
 
     for (int i = 0; i < count; i++) {
         if (events[i].data.ptr) {
             aio_loop_handle(events[i].data.ptr);
+            called = true;
         }
     }
+    return called;
 }
 
+/* It may sleep. Return: whether a handler was called. */
+static bool limit_sleep(LimitLoop *loop)
+{
+    bool called = false;
+
+    atomic_store(&loop->asleep, true);
+    if (atomic_load(&loop->head) == loop->tail) {
+        called = limit_epoll(loop, -1);
+    }
+    atomic_store_explicit(&loop->asleep, false, memory_order_relaxed);
+    return called;
+}
+
+/*
+ * Whoever had something to do twice in a row will have again: it does not say
+ * that it sleeps, or each turn would cost the producer a write.
+ */
 static void limit_run(AioLoop *base)
 {
     LimitLoop *loop = limit_loop(base);
+    unsigned row = 0;
 
     while (loop->running) {
-        atomic_store(&loop->asleep, true);
-        if (atomic_load(&loop->head) == loop->tail) {
-            limit_epoll(loop, -1);
-        }
-        atomic_store_explicit(&loop->asleep, false, memory_order_relaxed);
+        bool called = row < 2 ? limit_sleep(loop) : limit_epoll(loop, 0);
+
+        row = called ? row + 1 : 0;
         limit_run_bhs(loop);
     }
 }
