@@ -5,7 +5,6 @@
 #include "hw/iommu/event-pump.h"
 
 #include "base/rcu.h"
-#include "failing-host.h"
 #include "host/iommufd-abi.h"
 
 #include <errno.h>
@@ -564,37 +563,6 @@ static void test_busy_polling_lets_events_gather(Fixture *f, gconstpointer data)
     aio_timer_free(timer);
 }
 
-/* A thread that has read nothing yet, so its first read has to get memory. */
-static void *run_without_memory(void *opaque)
-{
-    Fixture f = { 0 };
-
-    rcu_register_thread();
-    setup(&f, NULL);
-    push_events(&f.host, 100);
-    failing_host_fail_function(1);
-    event_pump_run(f.pump);
-    g_assert_true(failing_host_stop());
-    g_assert_cmpuint(f.sink.batches, ==, 1);
-    g_assert_cmpuint(f.sink.count, >, 0);
-    g_assert_cmpuint(f.sink.count, <, 100);
-    event_pump_run(f.pump);
-    g_assert_cmpuint(f.sink.batches, ==, 2);
-    assert_payloads(&f, 100);
-    teardown(&f, NULL);
-    rcu_unregister_thread();
-    return NULL;
-}
-
-static void test_small_reads_without_memory(void)
-{
-    pthread_t thread;
-
-    g_assert_cmpint(pthread_create(&thread, NULL, run_without_memory, NULL),
-                    ==, 0);
-    pthread_join(thread, NULL);
-}
-
 static int note_tls(struct dl_phdr_info *info, size_t size, void *opaque)
 {
     for (unsigned i = 0; i < info->dlpi_phnum; i++) {
@@ -658,8 +626,6 @@ int main(int argc, char **argv)
     ADD("busy-polling-loses-nothing", test_busy_polling_loses_nothing);
     g_test_add_func("/event-pump/no-burden-on-other-threads",
                     test_no_burden_on_other_threads);
-    g_test_add_func("/event-pump/small-reads-without-memory",
-                    test_small_reads_without_memory);
     ADD("busy-polling-lets-events-gather",
         test_busy_polling_lets_events_gather);
     ret = g_test_run();
