@@ -10,8 +10,10 @@
  */
 #include "iothread/aio-internal.h"
 
+#include <errno.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "base/report.h"
 
 /* Its address tells threads apart. */
@@ -184,6 +186,7 @@ static void source_finalize(GSource *source)
         abort();
     }
     aio_fd_close(ctx);
+    g_free(ctx->scratch);
     pthread_cond_destroy(&ctx->wait_cond);
     lock_destroy(&ctx->wait_lock);
 }
@@ -211,13 +214,26 @@ AioContext *aio_context_new(GError **error)
     aio_bh_init(ctx);
     aio_timers_init(ctx);
     aio_fd_init(ctx);
+    ctx->scratch = g_try_malloc(AIO_SCRATCH_BYTES);
+    if (!ctx->scratch) {
+        error_set_errno(error, ENOMEM, "AioContext");
+        goto out_unref;
+    }
     if (!aio_fd_open(ctx, error)) {
-        aio_context_unref(ctx);
-        return NULL;
+        goto out_unref;
     }
     ctx->source_fd_tag = g_source_add_unix_fd(source, ctx->fd.epoll_fd,
                                               G_IO_IN);
     return ctx;
+
+out_unref:
+    aio_context_unref(ctx);
+    return NULL;
+}
+
+void *aio_get_scratch(AioContext *ctx)
+{
+    return ctx->scratch;
 }
 
 AioContext *aio_context_ref(AioContext *ctx)

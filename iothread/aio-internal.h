@@ -182,6 +182,7 @@ struct AioContext {
     AioFdMonitor fd;
     AioPolling poll;
     AioTimers timers;
+    void *scratch;              /* [const] the memory: [iothread] */
     AioBHQueue bh;              /* its last fields are others' */
     _Atomic AioState state;     /* see aio_notify() */
     Lock wait_lock;             /* a leaf: AioBHWait::done */

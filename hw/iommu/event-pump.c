@@ -18,12 +18,8 @@
                          RECORD_BYTES_MAX) + \
      sizeof(struct iommufd_vevent_header))
 
-/*
- * What a read gives is taken before the callback that made it returns, so the
- * pumps of a thread do with one buffer, which stays in its cache. Not thread-
- * local itself: that would be part of the stack of each thread of the process.
- */
-static GPrivate read_buf = G_PRIVATE_INIT(g_free);
+/* A read is taken before the callback that made it returns. */
+G_STATIC_ASSERT(READ_BYTES <= AIO_SCRATCH_BYTES);
 
 /* But busy polling's reads, which wait for their handlers. */
 #define POLLED_RECORDS 32
@@ -37,8 +33,7 @@ struct EventPump {
     QueueReader reader;
     uint32_t room;              /* [iothread] at least this; 0 not known */
     VeventStream stream;        /* [iothread] */
-    uint8_t polled[];           /* [iothread] POLLED_RECORDS; the thread's too,
-                                   if there was no memory for its own */
+    uint8_t polled[];           /* [iothread] POLLED_RECORDS */
 };
 
 static size_t slot_size(const HostQueue *queue)
@@ -55,24 +50,11 @@ static size_t buf_size(const HostQueue *queue, uint32_t records)
     return records * slot_size(queue) + sizeof(struct iommufd_vevent_header);
 }
 
-static uint8_t *thread_buf(void)
-{
-    uint8_t *buf = g_private_get(&read_buf);
-
-    if (!buf) {
-        buf = g_try_malloc(READ_BYTES);
-        g_private_set(&read_buf, buf);
-    }
-    return buf;
-}
-
 /* @wait: what is read has to wait. Return: records that the buffer holds. */
 static uint32_t pump_choose_buf(EventPump *pump, bool wait)
 {
-    uint8_t *buf = wait ? NULL : thread_buf();
-
-    pump->reader.buf = buf ? buf : pump->polled;
-    return buf ? EVENT_PUMP_BATCH : POLLED_RECORDS;
+    pump->reader.buf = wait ? pump->polled : aio_get_scratch(pump->reader.ctx);
+    return wait ? POLLED_RECORDS : EVENT_PUMP_BATCH;
 }
 
 /*

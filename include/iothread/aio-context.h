@@ -216,6 +216,19 @@ bool aio_bh_schedule_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque);
  */
 void aio_wait_bh_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque);
 
+#define AIO_SCRATCH_BYTES (64 * 1024)
+
+/**
+ * aio_get_scratch() - AIO_SCRATCH_BYTES for a callback, until it returns
+ *
+ * The same memory for all callbacks of the context, so it stays in the cache;
+ * what is in it is lost as soon as another callback runs, also in an aio_poll()
+ * of the caller's.
+ *
+ * Context: Home thread.
+ */
+void *aio_get_scratch(AioContext *ctx);
+
 /*
  * Timers, CLOCK_MONOTONIC ns, one shot. Home thread only.
  */

@@ -8,19 +8,10 @@
 #include "host/iommufd-abi.h"
 
 #include <errno.h>
-#include <link.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED
-#endif
-#endif
 
 #define RECORD 8
 #define QUEUE_ID 42
@@ -563,31 +554,6 @@ static void test_busy_polling_lets_events_gather(Fixture *f, gconstpointer data)
     aio_timer_free(timer);
 }
 
-static int note_tls(struct dl_phdr_info *info, size_t size, void *opaque)
-{
-    for (unsigned i = 0; i < info->dlpi_phnum; i++) {
-        if (info->dlpi_phdr[i].p_type == PT_TLS) {
-            *(size_t *)opaque = info->dlpi_phdr[i].p_memsz;
-        }
-    }
-    return 1;                   /* this program's, which comes first, will do */
-}
-
-/* What is thread-local takes from the stack of each thread of the process. */
-static void test_no_burden_on_other_threads(void)
-{
-    size_t bytes = 0;
-
-#ifndef SANITIZED
-    dl_iterate_phdr(note_tls, &bytes);
-    g_assert_cmpuint(bytes, <, 1024);
-#else
-    (void)note_tls;
-    (void)bytes;
-    g_test_skip("a sanitizer's own is counted too");
-#endif
-}
-
 #define ADD(path, func) \
     g_test_add("/event-pump/" path, Fixture, NULL, setup, func, teardown)
 
@@ -624,8 +590,6 @@ int main(int argc, char **argv)
     g_test_add("/event-pump/hang-up-while-full-is-no-spin", Fixture, NULL,
                NULL, test_hang_up_while_full_is_no_spin, teardown);
     ADD("busy-polling-loses-nothing", test_busy_polling_loses_nothing);
-    g_test_add_func("/event-pump/no-burden-on-other-threads",
-                    test_no_burden_on_other_threads);
     ADD("busy-polling-lets-events-gather",
         test_busy_polling_lets_events_gather);
     ret = g_test_run();

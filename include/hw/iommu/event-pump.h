@@ -8,8 +8,7 @@
  * One turn is also the budget: other fds of the context get theirs in between.
  *
  * Threads: the home thread of the AioContext only, event_pump_new() excepted.
- * Locks:   none of its own. Allocates in event_pump_new(), and a buffer for
- *          all pumps of a thread with the first read there.
+ * Locks:   none of its own. Never allocates after event_pump_new().
  */
 #ifndef HW_IOMMU_EVENT_PUMP_H
 #define HW_IOMMU_EVENT_PUMP_H
@@ -50,7 +49,7 @@ static inline const uint8_t *event_batch_record(const EventBatch *batch,
 
 /**
  * struct EventSinkOps - where records go. All are called on the home thread.
- * None may run an event loop: the pumps of a thread share a buffer.
+ * None may run an event loop: records lie in aio_get_scratch().
  * @room: records that @deliver can take now. 0: the sink has noted that the
  *        pump waits, and has event_pump_run() called when there is room.
  * @deliver: take a batch; those of a read have at most that many together.
