@@ -61,42 +61,17 @@ static void add(Bench *bench, const PageCase *page_case, const char *part,
                 page_case->competitor, value);
 }
 
-/* x: one in so many is slower. */
-static void add_curve(Bench *bench, const PageCase *page_case,
-                      const HistogramSnapshot *snapshot)
-{
-    static const unsigned permilles[] = { 0, 250, 500, 750, 900, 950, 980,
-                                          990, 995, 998, 999 };
-    double x[G_N_ELEMENTS(permilles)];
-    double y[G_N_ELEMENTS(permilles)];
-
-    for (size_t i = 0; i < G_N_ELEMENTS(permilles); i++) {
-        x[i] = 1000.0 / (1000 - permilles[i]);
-        y[i] = histogram_snapshot_quantile(snapshot, permilles[i]);
-    }
-    figures_add_curve(bench->figures, page_case->figure,
-                      page_case->competitor, x, y, G_N_ELEMENTS(x));
-}
-
 /* Return: 99 % by the median. */
 static double add_latencies(Bench *bench, const PageCase *page_case,
                             const Histogram *histogram)
 {
     g_autofree HistogramSnapshot *snapshot = g_new(HistogramSnapshot, 1);
-    double p50;
-    double p99;
 
     histogram_snapshot(histogram, snapshot);
-    g_assert(snapshot->total > 0);
-    p50 = histogram_snapshot_quantile(snapshot, 500);
-    p99 = histogram_snapshot_quantile(snapshot, 990);
-    add(bench, page_case, "p50", "ns", FIGURE_LOWER, p50);
-    add(bench, page_case, "p99", "ns", FIGURE_LOWER, p99);
-    add(bench, page_case, "p99.9", "ns", FIGURE_LOWER,
-        histogram_snapshot_quantile(snapshot, 999));
-    add(bench, page_case, "max", "ns", FIGURE_LOWER, snapshot->max);
-    add_curve(bench, page_case, snapshot);
-    return p99 / p50;
+    figures_add_latencies(bench->figures, page_case->figure,
+                          page_case->competitor, snapshot);
+    return (double)histogram_snapshot_quantile(snapshot, 990) /
+           histogram_snapshot_quantile(snapshot, 500);
 }
 
 /* ---- Alone ---- */
