@@ -9,13 +9,15 @@
 
 #include "base/rcu.h"
 #include "base/thread.h"
+#include "hw/iommu/event-pump.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define BATCH 512
+/* As many as vpump reads. */
+#define BATCH EVENT_PUMP_BATCH
 
 /* Of one epoll_wait(). */
 #define READY 1024

@@ -5,7 +5,7 @@
  * many descriptors a vIOMMU takes.
  *
  * Only the number changes: rings have one size, and a unit that has events has
- * two batches of them at a time. So what 1,000 units touch in a round is a
+ * one batch of them at a time. So what 1,000 units touch in a round is a
  * thousand times as much, and in no cache of the processor's, for anybody: the
  * limit says how much of the cost that is.
  */
