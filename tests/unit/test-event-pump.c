@@ -6,6 +6,7 @@
 
 #include "base/rcu.h"
 #include "host/iommufd-abi.h"
+#include "../../iothread/aio-internal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -554,6 +555,151 @@ static void test_busy_polling_lets_events_gather(Fixture *f, gconstpointer data)
     aio_timer_free(timer);
 }
 
+/* A pump with a host and a sink of its own, in the context of @f. */
+static void second_setup(Fixture *second, const Fixture *f)
+{
+    HostQueue queue = {
+        .host = &second->host.parent,
+        .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+        .id = QUEUE_ID, .depth = DEPTH, .record_size = RECORD,
+    };
+
+    second->ctx = aio_context_ref(f->ctx);
+    second->host.parent.ops = &host_ops;
+    second->host.pending = g_byte_array_new();
+    second->host.fd = queue.fd;
+    second->sink.room = EVENT_ROOM_UNLIMITED;
+    second->sink.payloads = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    second->pump = event_pump_new(f->ctx, &queue, &sink_ops, &second->sink);
+}
+
+#define POLL_NS INT64_C(10000000000)
+
+static void allow_polling(Fixture *f)
+{
+    aio_set_poll_params(f->ctx, POLL_NS, 0, 0);
+    aio_poll(f->ctx, true);     /* the kick */
+}
+
+/* From now on it is polled, for long, and its fd says nothing any more. */
+static void start_polling(Fixture *f)
+{
+    event_pump_run(f->pump);
+    push_events(&f->host, 1);
+    set_ready(&f->host, true);
+    aio_poll(f->ctx, false);
+    g_assert_cmpuint(f->sink.count, ==, 1);
+    set_ready(&f->host, false);
+    aio_fd_find(f->ctx, f->host.fd)->poll_ns = POLL_NS;
+}
+
+static void mark(void *opaque)
+{
+    *(bool *)opaque = true;
+}
+
+/* Busy polling, until there is nothing for a while. Return: turns. */
+static unsigned poll_until_idle(Fixture *f)
+{
+    bool over = false;
+    unsigned turns = 0;
+    AioTimer *timer = aio_timer_new(f->ctx, mark, &over);
+
+    aio_timer_mod(timer, aio_clock_ns() + 1000 * 1000);
+    while (!over) {
+        aio_poll(f->ctx, true);
+        turns++;
+    }
+    aio_timer_free(timer);
+    return turns;
+}
+
+/* The test reads as much as it can keep; the rest comes in one turn. */
+static void test_busy_polling_lags_behind(Fixture *f, gconstpointer data)
+{
+    allow_polling(f);
+    start_polling(f);
+    push_events(&f->host, 500);
+    f->host.reads = 0;
+    g_assert_true(aio_poll(f->ctx, true));
+    g_assert_cmpuint(f->host.reads, ==, 1);
+    g_assert_cmpuint(f->sink.batches, ==, 2);
+    g_assert_cmpuint(f->sink.count, >, 1);
+    g_assert_cmpuint(f->sink.count, <, 500);
+    g_assert_true(aio_poll(f->ctx, true));
+    g_assert_cmpuint(f->host.reads, ==, 2);
+    assert_payloads(f, 501);
+
+    /* Not behind any more: it looks, and finds nothing. */
+    poll_until_idle(f);
+    g_assert_cmpuint(f->sink.batches, ==, 3);
+    g_assert_cmpuint(f->sink.failures, ==, 0);
+}
+
+/* It was behind, but nothing came since: a hit for nothing, once. */
+static void test_behind_of_nothing_is_no_spin(Fixture *f, gconstpointer data)
+{
+    allow_polling(f);
+    start_polling(f);
+    push_events(&f->host, 20);
+    g_assert_true(aio_poll(f->ctx, true));
+    assert_payloads(f, 21);
+    f->host.reads = 0;
+    g_assert_true(aio_poll(f->ctx, true));
+    g_assert_cmpuint(f->host.reads, ==, 1);
+    g_assert_cmpuint(poll_until_idle(f), <, 5);
+    g_assert_cmpuint(f->sink.batches, ==, 2);
+    g_assert_cmpuint(f->sink.failures, ==, 0);
+}
+
+/* What one has read waits while another reads into the context's buffer. */
+static void test_hits_of_two_pumps_at_once(Fixture *f, gconstpointer data)
+{
+    Fixture second = { 0 };
+
+    allow_polling(f);
+    second_setup(&second, f);
+    start_polling(f);
+    start_polling(&second);
+    for (unsigned round = 0; round < 10; round++) {
+        /* Each is behind in every other turn, and then not the other. */
+        Fixture *one = round % 2 ? f : &second;
+        Fixture *other = round % 2 ? &second : f;
+
+        poll_until_idle(f);
+        push_events(&one->host, 500);
+        g_assert_true(aio_poll(f->ctx, true));
+        push_events(&other->host, 5);
+        g_assert_true(aio_poll(f->ctx, true));
+    }
+    poll_until_idle(f);
+    assert_payloads(f, 1 + 5 * 505);
+    assert_payloads(&second, 1 + 5 * 505);
+    teardown(&second, NULL);
+}
+
+/* Under load the kernel puts an event behind such a header. */
+static void test_lost_header_between_events(Fixture *f, gconstpointer data)
+{
+    f->sink.room = 8;
+    push_events(&f->host, 3);
+    push_header(&f->host, IOMMU_VEVENTQ_FLAG_LOST_EVENTS, 5);
+    f->host.sequence = 6;
+    push_events(&f->host, 2);
+    f->host.sequence = 9;                       /* and a plain gap */
+    push_events(&f->host, 2);
+    push_header(&f->host, IOMMU_VEVENTQ_FLAG_LOST_EVENTS, 11);
+    event_pump_run(f->pump);
+    g_assert_cmpuint(f->host.reads, ==, 1);
+    g_assert_cmpuint(f->sink.batches, ==, 2);
+    g_assert_cmpuint(f->sink.count, ==, 7);
+    g_assert_cmpuint(f->sink.lost, ==, 5);
+    g_assert_cmpuint(g_array_index(f->sink.payloads, uint64_t, 2), ==, 2);
+    g_assert_cmpuint(g_array_index(f->sink.payloads, uint64_t, 3), ==, 6);
+    g_assert_cmpuint(g_array_index(f->sink.payloads, uint64_t, 6), ==, 10);
+    g_assert_cmpuint(f->sink.malformed, ==, 0);
+}
+
 #define ADD(path, func) \
     g_test_add("/event-pump/" path, Fixture, NULL, setup, func, teardown)
 
@@ -570,6 +716,7 @@ int main(int argc, char **argv)
         test_no_more_than_room_then_unwatched);
     ADD("lost-header-rides-with-the-last-room",
         test_lost_header_rides_with_the_last_room);
+    ADD("lost-header-between-events", test_lost_header_between_events);
     ADD("gap-counts-as-lost", test_gap_counts_as_lost);
     ADD("budget-lets-others-run", test_budget_lets_others_run);
     ADD("empty-read-is-no-error", test_empty_read_is_no_error);
@@ -590,6 +737,9 @@ int main(int argc, char **argv)
     g_test_add("/event-pump/hang-up-while-full-is-no-spin", Fixture, NULL,
                NULL, test_hang_up_while_full_is_no_spin, teardown);
     ADD("busy-polling-loses-nothing", test_busy_polling_loses_nothing);
+    ADD("busy-polling-lags-behind", test_busy_polling_lags_behind);
+    ADD("behind-of-nothing-is-no-spin", test_behind_of_nothing_is_no_spin);
+    ADD("hits-of-two-pumps-at-once", test_hits_of_two_pumps_at_once);
     ADD("busy-polling-lets-events-gather",
         test_busy_polling_lets_events_gather);
     ret = g_test_run();

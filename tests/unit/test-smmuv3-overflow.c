@@ -5,10 +5,12 @@
  */
 #include "fixture.h"
 
+#include "host/iommufd-abi.h"
 #include "hw/arm/smmuv3-internal.h"
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SID 0x10
 #define LOG2 2                  /* 4 in the ring, 4 more in the host's queue */
@@ -374,6 +376,113 @@ static void test_aborted_queue_shows_no_loss(void)
     g_assert_cmpuint(viommu_get_stats(f->viommu).discarded, ==, 10);
 }
 
+/* ---- A LOST_EVENTS header with events behind it ---- */
+
+static const HostIommuOps *emul_ops;
+static HostIommuOps ops_under_load;
+
+/*
+ * Of a read of six events the third and fourth are lost instead: that is how
+ * the kernel puts it, if more come while it copies them.
+ */
+static ssize_t read_under_load(HostIommu *host, int fd, void *buf, size_t count)
+{
+    const struct iommufd_vevent_header lost = {
+        .flags = IOMMU_VEVENTQ_FLAG_LOST_EVENTS, .sequence = 3,
+    };
+    const size_t slot = sizeof(lost) + SMMUV3_EVENT_BYTES;
+    ssize_t len = emul_ops->read(host, fd, buf, count);
+    uint8_t *bytes = buf;
+
+    if (len <= 0) {
+        return len;
+    }
+    g_assert_cmpint(len, ==, 6 * slot);
+    memcpy(bytes + 2 * slot, &lost, sizeof(lost));
+    memmove(bytes + 2 * slot + sizeof(lost), bytes + 4 * slot, 2 * slot);
+    return 4 * slot + sizeof(lost);
+}
+
+/* A queue of 8 at @base, six events, and one read of them. */
+static void report_under_load(uint64_t base)
+{
+    guest_start(f, 3, 4);
+    guest_disable_eventq(f);
+    guest_write64(f, A_EVENTQ_BASE, base | 3);
+    guest_write(f, A_CR0, 0xd);
+    for (unsigned i = 0; i < 6; i++) {
+        g_assert_cmpint(fixture_report(f, device, i), ==, EMUL_REPORT_QUEUED);
+    }
+    emul_ops = f->host->ops;
+    ops_under_load = *emul_ops;
+    ops_under_load.read = read_under_load;
+    f->host->ops = &ops_under_load;
+    fixture_pump(f);
+    f->host->ops = emul_ops;
+    g_assert_cmpuint(viommu_get_stats(f->viommu).reads, ==, 1);
+}
+
+static void assert_counts(unsigned delivered, unsigned discarded,
+                          unsigned lost)
+{
+    ViommuStats stats = viommu_get_stats(f->viommu);
+
+    g_assert_cmpuint(stats.delivered, ==, delivered);
+    g_assert_cmpuint(stats.discarded, ==, discarded);
+    g_assert_cmpuint(stats.lost, ==, lost);
+    g_assert_cmpuint(stats.malformed, ==, 0);
+}
+
+static void test_loss_between_events(void)
+{
+    static const uint64_t addresses[] = { 0, 1, 4, 5 };
+    uint64_t event[4];
+
+    report_under_load(GUEST_EVENTQ);
+    g_assert_true(overflow_flag());
+    g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_EVENTQ], ==, 1);
+    for (unsigned i = 0; i < G_N_ELEMENTS(addresses); i++) {
+        g_assert_true(guest_consume(f, event));
+        g_assert_cmphex(event[2], ==, addresses[i]);
+    }
+    g_assert_false(guest_consume(f, event));
+    assert_counts(4, 0, 2);
+}
+
+/* The part before the header meets the abort: the one behind is discarded. */
+static void test_abort_before_loss_between_events(void)
+{
+    message_log_start();
+    report_under_load(GUEST_NOWHERE);
+    g_assert_cmphex(guest_read(f, A_GERROR), ==,
+                    FIELD_MASK(GERROR, EVENTQ_ABT_ERR));
+    g_assert_cmphex(guest_read(f, A_EVENTQ_PROD) & ~OVFLG, ==, 0);
+    g_assert_cmpuint(f->irq.pulses[SMMUV3_IRQ_EVENTQ], ==, 0);
+    assert_counts(0, 4, 2);
+}
+
+/*
+ * The guest goes back with CONS in the interrupt for the first part, so that
+ * there is no room for the second, which was read for the room there was.
+ */
+static void take_room_away(void *opaque)
+{
+    smmuv3_from(f->viommu)->reg[R_EVENTQ_CONS] = 8 | 2;
+}
+
+static void test_full_behind_loss_between_events(void)
+{
+    f->irq.raised = take_room_away;
+    report_under_load(GUEST_EVENTQ);
+    assert_counts(2, 0, 4);
+    g_assert_true(overflow_flag());
+    /* It waits, and goes on when there is room. */
+    guest_write(f, A_EVENTQ_CONS, 2);
+    f->irq.raised = NULL;
+    report(1);
+    assert_counts(3, 0, 4);
+}
+
 #define MANY 20000
 
 static void *report_many(void *opaque)
@@ -439,6 +548,11 @@ int main(int argc, char **argv)
           "queue-that-is-off-shows-no-loss" },
         { test_switching_off_shows_no_loss, "switching-off-shows-no-loss" },
         { test_aborted_queue_shows_no_loss, "aborted-queue-shows-no-loss" },
+        { test_loss_between_events, "loss-between-events" },
+        { test_abort_before_loss_between_events,
+          "abort-before-loss-between-events" },
+        { test_full_behind_loss_between_events,
+          "full-behind-loss-between-events" },
         { test_threads_account_for_every_record,
           "threads-account-for-every-record" },
     };
