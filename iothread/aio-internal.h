@@ -145,7 +145,8 @@ struct AioBH {
  * struct AioBHQueue - bottom halves in the order of their scheduling
  * @slice_head: home thread; those to run now, with its tail
  * @stalled: the slice waits for a thread that is amid its enqueue
- * @incoming_head: home thread; those scheduled since the last aio_bh_poll()
+ * @incoming_head: those scheduled since the last aio_bh_poll(), for the home
+ *                 thread to take; written by who schedules the first
  * @incoming_tail: where any thread enqueues
  * @alive: [atomic] made and not yet freed
  */
@@ -153,8 +154,8 @@ typedef struct AioBHQueue {
     struct __cds_wfcq_head slice_head;
     struct cds_wfcq_tail slice_tail;
     bool stalled;
-    struct __cds_wfcq_head incoming_head;
     char gap[CAA_CACHE_LINE_SIZE];      /* what others write: */
+    struct __cds_wfcq_head incoming_head;
     struct cds_wfcq_tail incoming_tail;
     atomic_uint alive;
 } AioBHQueue;
