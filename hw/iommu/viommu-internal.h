@@ -244,8 +244,9 @@ typedef struct DeviceRefs {
 } DeviceRefs;
 
 /*
- * Base of the models' own structures. What the home thread writes, what vCPUs
- * and monitors write, and what is only looked at share no cache line.
+ * Base of the models' own structures. What the home thread writes with each
+ * event, what is under a lock of others, and what is only looked at share no
+ * cache line. What page requests need from both sides (ViommuPages) may.
  */
 struct Viommu {
     const ViommuOps *ops;       /* [const] */
