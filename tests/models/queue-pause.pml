@@ -6,8 +6,10 @@
  *
  * The kernel queues EVENTS events, the home thread's turns are busy polling,
  * bottom halves, ready fds; the guest consumes, and may stop for good. BATCH
- * stands for EVENT_PUMP_BATCH: below it the sink is asked before each read,
- * from it on what the sink has said is good until it is used up.
+ * stands for EVENT_PUMP_BATCH, half of it for POLLED_RECORDS, of busy polling:
+ * below that the sink is asked before a read, from it on what the sink has said
+ * is good until it is used up. A read is delivered in one part or in two, as if
+ * a LOST_EVENTS header came between its events.
  *
  * Shown: no read of more than there is room for; in an end in which nothing can
  * go on, nothing waits in the host's queue while the guest's has room, and
@@ -32,6 +34,7 @@
  */
 #define SIZE   2                /* of the guest's queue */
 #define EVENTS 5
+#define POLLED ((BATCH + 1) / 2)
 
 #define room_now (SIZE - (prod - cons))
 
@@ -45,6 +48,8 @@ byte ring_room;                 /* Smmuv3::eventq.ring, home thread's */
 mtype watch = UNWATCHED;
 byte known;                     /* EventPump::room */
 byte filled;                    /* QueueReader::filled */
+bool behind;                    /* QueueReader::behind */
+bool polled;                    /* in AioPolling::set */
 bool ready_poll;                /* AIO_READY_POLL */
 bool once_more = true;          /* a nested turn polls before it is served */
 bool resume;                    /* the bottom half is scheduled */
@@ -81,30 +86,31 @@ inline mark_unlocked()
 }
 
 /* pump_room(); bytes: in records */
-inline pump_room()
+inline pump_room(most)
 {
     if
-    :: known < BATCH ->
+    :: known < most ->
         d_step { room_locked() };
         mark_unlocked()
     :: else
     fi;
-    bytes = (known < BATCH -> known : BATCH)
+    bytes = (known < most -> known : most)
 }
 
 /* reader_fill_room(): filled, or bytes = 0 for NO_ROOM */
-inline fill_room()
+inline fill_room(most)
 {
 #ifdef BAD_READ_FIRST
-    bytes = BATCH;
+    bytes = most;
 #else
-    pump_room();
+    pump_room(most);
 #endif
     if
     :: bytes > 0 ->
         d_step {                /* read() */
             filled = (bytes < queue -> bytes : queue);
             queue = queue - filled;
+            behind = 2 * filled > bytes;
             edge = false;
             bytes = filled;
             assert(bytes <= room_now)
@@ -114,13 +120,13 @@ inline fill_room()
     fi
 }
 
-/* reader_take(): pump_take(), smmuv3_eventq_deliver(). go_on: its result */
-inline take()
+/* smmuv3_eventq_deliver(). go_on: its result */
+inline deliver(count)
 {
-    assert(filled <= ring_room);        /* else lost, though there is room */
+    assert(count <= ring_room);         /* else lost, though there is room */
     d_step {                            /* deliver_locked(), room_locked() */
-        prod = prod + filled;
-        filled = 0;
+        prod = prod + count;
+        filled = filled - count;
 #ifdef BAD_KEEP_ROOM
         ring_room = known;
         waiting = room_now == 0;
@@ -133,12 +139,23 @@ inline take()
     mark_unlocked()
 }
 
+/* reader_take(), pump_take() */
+inline take()
+{
+    assert(filled <= ring_room);
+    if
+    :: filled > 1 -> deliver(1)
+    :: true
+    fi;
+    deliver(filled)
+}
+
 /* reader_turn() */
 inline reader_turn()
 {
     if
     :: filled == 0 ->
-        fill_room();
+        fill_room(BATCH);
         if
         :: bytes == 0 -> go_on = false
         :: bytes > 0 && filled == 0 -> go_on = true
@@ -154,7 +171,8 @@ inline reader_pause()
     if
     :: watch == WATCHED ->
         watch = PAUSED;
-        ready_poll = false      /* handler_forget_ready() */
+        ready_poll = false;     /* handler_forget_ready() */
+        polled = false
     :: else -> watch = UNWATCHED
     fi
 }
@@ -192,22 +210,23 @@ end:
     :: resume -> resume = false;        /* resume_bh() */
         reader_run()
     :: (watch == WATCHED && fd_ready) || (watch != UNWATCHED && trouble) ->
-        trouble = false;                /* reader_ready() */
+        trouble = false;                /* aio_poll_join(), reader_ready() */
+        polled = watch == WATCHED;
         reader_turn();
         if
         :: go_on
         :: else -> reader_pause()
         fi
     /* Busy polling. If there is nothing, a round of it changes nothing. */
-    :: watch == WATCHED && fd_ready && (!ready_poll || once_more) ->
+    :: polled && (fd_ready || behind) && (!ready_poll || once_more) ->
         once_more = once_more && !ready_poll;   /* reader_poll() */
 #ifndef BAD_FILL_TWICE
         if
-        :: filled == 0 -> fill_room()
-        :: else -> bytes = 1
+        :: filled > 0 || behind -> bytes = 0
+        :: else -> fill_room(POLLED)
         fi;
 #else
-        fill_room();
+        fill_room(POLLED);
 #endif
         ready_poll = filled > 0 || bytes == 0
     :: ready_poll ->                    /* reader_poll_ready() */
