@@ -3,7 +3,8 @@
  * EventPump: empties one vEVENTQ into one sink (a model's event queue).
  *
  * A turn asks the sink for room, reads no more than fits, decodes, and hands
- * over one batch: one read, one publication, at most one interrupt. Without
+ * over one batch: one read, one publication, at most one interrupt; one more
+ * for each LOST_EVENTS header with events behind it, which is rare. Without
  * room the fd is not watched; event_pump_run() goes on when the sink says so.
  * One turn is also the budget: other fds of the context get theirs in between.
  *
