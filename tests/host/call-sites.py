@@ -88,7 +88,9 @@ class Lines:
                 found.append([])
                 index += 1
                 continue
-            file, _, line = lines[index + 1].partition(' ')[0].rpartition(':')
+            # FILE:LINE, perhaps with a note; a path may have blanks.
+            file, _, line = re.sub(r' \(discriminator \d+\)$', '',
+                                   lines[index + 1]).rpartition(':')
             file = os.path.relpath(os.path.normpath(file), self.source)
             # gcc's clones are still the function.
             found[-1].append(Frame(lines[index].partition('.')[0], file, line))
