@@ -163,9 +163,7 @@ static void measure(Bench *bench, size_t combination, void *opaque)
     }
     source = event_source_new(bench->kernel ? SOURCE_KERNEL : SOURCE_EMULATED,
                               &error);
-    if (!source) {
-        g_error("%s", error->message);
-    }
+    bench_must(source, &error);
     lock_init(&big, LOCK_RANK_BIG);
     lock_init(&other, LOCK_RANK_BIG);
     peer = ops->open(ops, &(PeerConfig){ .source = source, .big = &big,

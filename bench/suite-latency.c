@@ -88,9 +88,7 @@ static void measure(Bench *bench, size_t competitor, void *opaque)
         return;
     }
     source = event_source_new(point->kind, &error);
-    if (!source) {
-        g_error("%s", error->message);
-    }
+    bench_must(source, &error);
     peer = ops->open(ops, &(PeerConfig){ .source = source,
                                          .log2_ring = DRAIN_LOG2_RING });
     result = g_new(LoadResult, 1);

@@ -115,10 +115,8 @@ static void plug_step(Rig *rig, unsigned i)
     GError *error = NULL;
     bool removed;
 
-    if (!viommu_add_device(rig->unit.viommu, rig->others[i], virt_id,
-                           &error)) {
-        g_error("%s", error->message);
-    }
+    bench_must(viommu_add_device(rig->unit.viommu, rig->others[i], virt_id,
+                                 &error), &error);
     removed = viommu_remove_device(rig->unit.viommu, virt_id);
     g_assert(removed);
 }
@@ -429,9 +427,7 @@ static Rig *rig_new(void)
     HostIommu *host;
 
     rig->source = event_source_new(SOURCE_EMULATED, &error);
-    if (!rig->source) {
-        g_error("%s", error->message);
-    }
+    bench_must(rig->source, &error);
     host = event_source_host(rig->source);
     rig->iothread = smmu_iothread_new();
     smmu_memory_init(&rig->mem, 1, LOG2_RING);
