@@ -284,14 +284,14 @@ def big_lock_targets():
 def other_targets():
     yield Target("page request, p50: to the ping-pong",
                  versus("pages/round-trip/p50", LIMIT), at_most=2)
-    yield Target("page request, p50, busy: to a busy ping-pong",
-                 versus("pages/round-trip-busy/p50", LIMIT), at_most=2)
     yield Target("page request, loaded: p99 to p50",
                  versus_own("pages/loaded/p99", "pages/loaded/p50"), at_most=4)
     for kind in "busy", "idle":
         yield Target(f"cost of 1,000 vIOMMUs, {kind}: to that of one",
                      versus_own(f"scale/{kind}/1000", f"scale/{kind}/1"),
                      at_most=1.25)
+    yield Target("cost of 1,000 vIOMMUs, busy: to the limit's of 1,000",
+                 versus("scale/busy/1000", LIMIT))
     for storm in "hot-plug", "hot-plug-10k", "piotlb":
         yield Target(f"throughput in a {storm} storm: to quiet",
                      versus_own(f"storms/{storm}/throughput",
