@@ -8,7 +8,6 @@
 
 #include "host/iommufd-abi.h"
 
-#include <glib.h>
 #include <string.h>
 
 #define SEQUENCE_MASK UINT32_C(0x7fffffff)
@@ -16,6 +15,11 @@
 static size_t bytes_left(const VeventStream *stream)
 {
     return stream->end - stream->pos;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+    return a < b ? a : b;
 }
 
 /* Numbers from the next expected one up to @sequence, which is not counted. */
@@ -110,7 +114,7 @@ size_t vevent_stream_run(VeventStream *stream)
     size_t plain;
 
     do {
-        piece = MIN(most - count, SEQUENCE_MASK - stream->expected + 1);
+        piece = smaller(most - count, SEQUENCE_MASK - stream->expected + 1);
         plain = count_plain(stream->pos, slot, piece, stream->expected);
         stream->pos += plain * slot;
         stream->expected = (stream->expected + plain) & SEQUENCE_MASK;
