@@ -35,6 +35,10 @@ static void *loop_thread_run(void *opaque)
         thread->ops->watch(loop, &busy);
     }
     thread->body(thread, loop);
+    /* Acquire: pairs with loop_thread_join(). */
+    while (!atomic_load_explicit(&thread->left, memory_order_acquire)) {
+        bench_relax();
+    }
     thread->ops->close(loop);
     close(busy.fd);
     return NULL;
@@ -94,6 +98,8 @@ void loop_thread_join(LoopThread *thread)
 {
     struct timespec end;
 
+    /* Release: pairs with loop_thread_run(). */
+    atomic_store_explicit(&thread->left, true, memory_order_release);
     clock_gettime(CLOCK_REALTIME, &end);
     end.tv_sec += LOOP_THREAD_PATIENCE_NS / 1000000000;
     if (pthread_timedjoin_np(thread->pthread, NULL, &end)) {

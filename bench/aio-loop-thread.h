@@ -22,6 +22,8 @@
  * @body: what the thread does with the loop, @opaque in hand
  * @busy: an fd of it stays readable
  * @ready: what @body has made is there, for the world to use
+ * @left: the world is out of the loop's functions, so it may be closed: one that
+ *        quits is still being written to by whoever told it so
  */
 typedef struct LoopThread {
     const AioLoopOps *ops;
@@ -29,6 +31,7 @@ typedef struct LoopThread {
     void *opaque;
     bool busy;
     atomic_bool ready;
+    atomic_bool left;
     pthread_t pthread;
 } LoopThread;
 
