@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The event queue (7.2 to 7.4): where the pump's batches go.
+ * The event queue (7.2 to 7.4): where what the pump reads goes.
  *
  * Entries between PROD and CONS + size belong to the home thread, which writes
  * them without a lock; the ring_lock is held to look at the registers and to
- * publish PROD, once per batch each. Switching the queue off clears EVENTQEN
+ * publish PROD, once per read each. Switching the queue off clears EVENTQEN
  * under the ring_lock and then waits for the home thread, so a record written
  * after that is never published, and none is written once CR0ACK changed.
  */
@@ -78,7 +78,7 @@ void smmuv3_write_eventq_cons(Smmuv3 *s, uint32_t value)
     }
 }
 
-/* What a batch came to; the sum is its records and losses. */
+/* What a read came to; the sum is its events and losses. */
 typedef struct Outcome {
     uint64_t delivered;
     uint64_t discarded;
@@ -126,25 +126,44 @@ static bool find_slots(Smmuv3 *s, Slots *slots, size_t written, size_t room)
 }
 
 /*
- * Write records as long as they are of stream @sid, @most of them: events come
- * in bursts. A record is little-endian, as the guest's memory is.
- * Return: how many.
+ * Write @record, and the events that follow it at once, as long as they are of
+ * the same stream @sid and there are slots: events come in bursts. A record is
+ * little-endian, as the guest's memory is.
+ * Return: the record that came and was not written, or NULL.
  */
-static size_t write_burst(Slots *slots, const EventBatch *batch, size_t first,
-                          size_t most, uint32_t sid)
+static const uint8_t *write_burst(Slots *slots, VeventStream *stream,
+                                  const uint8_t *record, uint32_t sid)
 {
-    const uint8_t *record = event_batch_record(batch, first);
+    /*
+     * A copy, since for all the compiler knows the original is where the slots
+     * are; and of a size that it knows.
+     */
+    VeventStream cursor = *stream;
     uint8_t *slot = slots->next;
-    size_t count = 0;
+    uint8_t *end = slot + slots->left * SMMUV3_EVENT_BYTES;
 
+    cursor.record_size = SMMUV3_EVENT_BYTES;
     do {
         guest_words_copy(slot, record, SMMUV3_EVENT_BYTES / 8);
         slot += SMMUV3_EVENT_BYTES;
-        record += batch->stride;
-    } while (++count < most && record_sid(record) == sid);
-    slots->next = slot;
-    slots->left -= count;
-    return count;
+        record = vevent_stream_follow(&cursor);
+    } while (record && record_sid(record) == sid && slot < end);
+    *stream = cursor;
+    *slots = (Slots){ slot, (end - slot) / SMMUV3_EVENT_BYTES };
+    return record;
+}
+
+/* Count what is lost before the next event. Return: its record, or NULL. */
+static const uint8_t *next_record(VeventStream *stream, Outcome *outcome)
+{
+    VeventKind kind;
+    Vevent event;
+
+    do {
+        kind = vevent_stream_next(stream, &event);
+        outcome->lost += event.lost;
+    } while (kind == VEVENT_LOST);
+    return event.data;
 }
 
 /*
@@ -152,32 +171,34 @@ static size_t write_burst(Slots *slots, const EventBatch *batch, size_t first,
  * room: the rest is lost. What comes after an abort on the bus is discarded,
  * for the queue is not full, and takes no more. [RCU]
  */
-static void write_records(Smmuv3 *s, const EventBatch *batch, Outcome *outcome)
+static void write_records(Smmuv3 *s, VeventStream *stream, Outcome *outcome)
 {
     const size_t room = guest_ring_room(&s->eventq.ring);
+    const uint8_t *record = next_record(stream, outcome);
+    bool writable = s->eventq.writable;
     Slots slots = { 0 };
-    size_t i = 0;
 
-    while (i < batch->count) {
-        uint32_t sid = record_sid(event_batch_record(batch, i));
+    while (record) {
+        uint32_t sid = record_sid(record);
         size_t left = room - outcome->delivered;
-        size_t count = 1;
+        size_t count;
 
-        if (!device_map_find_virt(s->parent.devices, sid)) {
+        if (!writable || !device_map_find_virt(s->parent.devices, sid)) {
             outcome->discarded++;
+            record = NULL;
         } else if (left == 0) {
             outcome->lost++;
+            record = NULL;
         } else if (slots.left > 0 ||
                    find_slots(s, &slots, outcome->delivered, left)) {
-            count = write_burst(&slots, batch, i,
-                                MIN(slots.left, batch->count - i), sid);
-            outcome->delivered += count;
+            count = slots.left;
+            record = write_burst(&slots, stream, record, sid);
+            outcome->delivered += count - slots.left;
         } else {
             outcome->aborted = true;
-            count = batch->count - i;
-            outcome->discarded += count;
+            writable = false;
         }
-        i += count;
+        record = record ? record : next_record(stream, outcome);
     }
 }
 
@@ -225,26 +246,24 @@ static void deliver_locked(Smmuv3 *s, Outcome *outcome)
     }
 }
 
-uint32_t smmuv3_eventq_deliver(void *opaque, const EventBatch *batch)
+uint32_t smmuv3_eventq_deliver(void *opaque, VeventStream *stream)
 {
     Smmuv3 *s = opaque;
     ViommuCounters *counters = &s->parent.counters;
-    Outcome outcome = { .lost = batch->lost };
+    Outcome outcome = { 0 };
     uint32_t room;
 
-    if (s->eventq.writable) {
-        rcu_section_enter();
-        write_records(s, batch, &outcome);
-        rcu_section_leave();
-    } else {
-        outcome.discarded = batch->count;
-    }
+    rcu_section_enter();
+    write_records(s, stream, &outcome);
+    rcu_section_leave();
 
     lock_acquire(&s->parent.ring_lock);
     deliver_locked(s, &outcome);
     room = room_locked(s);
     lock_release(&s->parent.ring_lock);
 
+    counter_add(&counters->reads, 1);
+    counter_add(&counters->malformed, vevent_stream_is_malformed(stream));
     counter_add(&counters->delivered, outcome.delivered);
     counter_add(&counters->discarded, outcome.discarded);
     counter_add(&counters->lost, outcome.lost);

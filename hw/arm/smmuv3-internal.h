@@ -295,7 +295,7 @@ void smmuv3_irq_cmd_sync(Smmuv3 *s, uint64_t address, uint32_t data)
 GuestRing smmuv3_eventq_ring(const Smmuv3 *s) REQUIRES(&s->parent.ring_lock);
 void smmuv3_write_eventq_cons(Smmuv3 *s, uint32_t value);
 uint32_t smmuv3_eventq_room(void *opaque);
-uint32_t smmuv3_eventq_deliver(void *opaque, const EventBatch *batch);
+uint32_t smmuv3_eventq_deliver(void *opaque, VeventStream *stream);
 
 /* smmuv3-priq.c */
 

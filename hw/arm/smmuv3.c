@@ -40,16 +40,6 @@ static bool smmuv3_has_pages(const Viommu *viommu)
     return ((const Smmuv3 *)viommu)->props.pri;
 }
 
-static void smmuv3_seen(void *opaque, bool malformed)
-{
-    Viommu *viommu = opaque;
-
-    counter_add(&viommu->counters.reads, 1);
-    if (malformed) {
-        counter_add(&viommu->counters.malformed, 1);
-    }
-}
-
 static void smmuv3_failed(void *opaque, const char *message)
 {
     viommu_host_error(opaque, VIOMMU_HOST_QUEUE_FAILED, message);
@@ -69,7 +59,6 @@ static const ViommuOps smmuv3_ops = {
     .sink = {
         .room = smmuv3_eventq_room,
         .deliver = smmuv3_eventq_deliver,
-        .seen = smmuv3_seen,
         .failed = smmuv3_failed,
     },
     .pages = {

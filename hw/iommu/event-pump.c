@@ -5,9 +5,6 @@
  */
 #include "hw/iommu/event-pump.h"
 
-#include "host/iommufd-abi.h"
-#include "hw/iommu/vevent-stream.h"
-
 #include <errno.h>
 
 /* The largest record that there is: IOMMU_VEVENTQ_TYPE_ARM_SMMUV3's. */
@@ -81,48 +78,13 @@ static size_t pump_room(void *opaque)
     return room ? buf_size(&reader->queue, MIN(room, most)) : 0;
 }
 
-/* Does @event lie where the next record of @batch would? */
-static bool batch_goes_on(const EventBatch *batch, const Vevent *event)
-{
-    return batch->count == 0 ||
-           event->data == event_batch_record(batch, batch->count);
-}
-
-/*
- * Take from the stream what can go together: all of the read, but for records
- * that a LOST_EVENTS header parts from those before it.
- * @kind, @event: the first item, taken already; out: the first that is left
- */
-static void pump_gather(EventPump *pump, EventBatch *batch, VeventKind *kind,
-                        Vevent *event)
-{
-    *batch = (EventBatch){ .stride = slot_size(&pump->reader.queue) };
-    while (*kind == VEVENT_LOST ||
-           (*kind == VEVENT_EVENT && batch_goes_on(batch, event))) {
-        if (*kind == VEVENT_EVENT) {
-            batch->records = batch->count ? batch->records : event->data;
-            batch->count += 1 + vevent_stream_run(&pump->stream);
-        }
-        batch->lost += event->lost;
-        *kind = vevent_stream_next(&pump->stream, event);
-    }
-}
-
 static bool pump_take(void *opaque, size_t len)
 {
     EventPump *pump = opaque;
-    EventBatch batch;
-    Vevent event;
-    VeventKind kind;
     uint32_t room;
 
     vevent_stream_feed(&pump->stream, pump->reader.buf, len);
-    kind = vevent_stream_next(&pump->stream, &event);
-    do {
-        pump_gather(pump, &batch, &kind, &event);
-        room = pump->ops->deliver(pump->opaque, &batch);
-    } while (kind == VEVENT_EVENT);
-    pump->ops->seen(pump->opaque, kind == VEVENT_MALFORMED);
+    room = pump->ops->deliver(pump->opaque, &pump->stream);
     pump_learn_room(pump, room);
     return room > 0;
 }

@@ -42,10 +42,8 @@ typedef struct Rig {
     unsigned failures;
     uint32_t sequence;          /* of the next well-formed event */
     uint64_t position;          /* numbers accounted for */
-    /* Of the last read, until all of it is delivered: */
-    bool pending;
-    size_t taken;
-    size_t count;
+    bool pending;               /* a read that was not delivered yet */
+    size_t count;               /* items of the last read */
 } Rig;
 
 /* Too large to be cleared for each input. */
@@ -97,7 +95,6 @@ static void gave(void *opaque, const uint8_t *buf, size_t len)
 
     g_assert_false(rig->pending);
     rig->pending = true;
-    rig->taken = 0;
     memcpy(bytes, buf, len);
     rig->count = vevent_oracle(bytes, len, RECORD_SIZE, items);
 }
@@ -114,62 +111,49 @@ static uint32_t sink_room(void *opaque)
     return sink_says(rig);
 }
 
-static bool last_is_malformed(const Rig *rig)
+/* One after the other, or by runs, as the real sink does. */
+static size_t take_events(Rig *rig, VeventStream *stream, uint64_t *lost)
 {
-    return items[rig->count - 1].kind == VEVENT_MALFORMED;
-}
-
-/* Where the next batch ends: with the items, or before an event elsewhere. */
-static size_t batch_end(const Rig *rig)
-{
-    size_t end = rig->count - last_is_malformed(rig);
-    size_t next = 0;            /* where an event would go on */
-
-    for (size_t i = rig->taken; i < end; i++) {
-        if (items[i].kind == VEVENT_EVENT) {
-            if (next != 0 && items[i].at != next) {
-                return i;
-            }
-            next = items[i].at + SLOT_SIZE;
-        }
-    }
-    return end;
-}
-
-static uint32_t sink_deliver(void *opaque, const EventBatch *batch)
-{
-    Rig *rig = opaque;
+    const uint8_t *follower;
     size_t events = 0;
-    size_t end;
+    VeventKind kind;
+    Vevent event;
 
-    g_assert_true(rig->pending);
-    end = batch_end(rig);
-    for (size_t i = rig->taken; i < end; i++) {
-        if (items[i].kind == VEVENT_EVENT) {
-            g_assert_cmpuint(events, <, batch->count);
-            g_assert_cmpmem(event_batch_record(batch, events), RECORD_SIZE,
-                            bytes + items[i].at, RECORD_SIZE);
+    for (size_t i = 0; i < rig->count; i++) {
+        follower = i % 3 ? vevent_stream_follow(stream) : NULL;
+        kind = VEVENT_EVENT;
+        event = (Vevent){ .data = follower };
+        if (!follower) {
+            kind = vevent_stream_next(stream, &event);
+            *lost += event.lost;
+        }
+        g_assert_cmpint(kind, ==, items[i].kind);
+        if (kind == VEVENT_EVENT) {
+            g_assert_cmpmem(event.data, RECORD_SIZE, bytes + items[i].at,
+                            RECORD_SIZE);
             events++;
         }
     }
-    g_assert_cmpuint(events, ==, batch->count);
-    g_assert_cmpuint(batch->lost, ==,
-                     vevent_oracle_lost(&rig->position, items + rig->taken,
-                                        end - rig->taken));
-    rig->taken = end;
-    g_assert_cmpuint(events, <=, sink_says(rig));
-    rig->room -= sink_says(rig) == EVENT_ROOM_UNLIMITED ? 0 : events;
-    return sink_says(rig);
+    g_assert_cmpint(vevent_stream_next(stream, &event), ==, VEVENT_END);
+    return events;
 }
 
-static void sink_seen(void *opaque, bool malformed)
+static uint32_t sink_deliver(void *opaque, VeventStream *stream)
 {
     Rig *rig = opaque;
+    uint64_t lost = 0;
+    size_t events;
 
     g_assert_true(rig->pending);
     rig->pending = false;
-    g_assert_true(malformed == last_is_malformed(rig));
-    g_assert_cmpuint(rig->taken, ==, rig->count - malformed);
+    events = take_events(rig, stream, &lost);
+    g_assert_cmpuint(lost, ==,
+                     vevent_oracle_lost(&rig->position, items, rig->count));
+    g_assert_true(vevent_stream_is_malformed(stream) ==
+                  (items[rig->count - 1].kind == VEVENT_MALFORMED));
+    g_assert_cmpuint(events, <=, sink_says(rig));
+    rig->room -= sink_says(rig) == EVENT_ROOM_UNLIMITED ? 0 : events;
+    return sink_says(rig);
 }
 
 static void sink_failed(void *opaque, const char *message)
@@ -188,7 +172,6 @@ static void sink_failed(void *opaque, const char *message)
 static const EventSinkOps sink_ops = {
     .room = sink_room,
     .deliver = sink_deliver,
-    .seen = sink_seen,
     .failed = sink_failed,
 };
 

@@ -71,7 +71,11 @@ static void read_vevents(VeventStream *stream, uint64_t *position,
         if (choice & 4 && kind == VEVENT_EVENT) {
             size_t run = run_of_items(items, count, i, *position);
 
-            g_assert_cmpuint(vevent_stream_run(stream), ==, run);
+            for (size_t k = 1; k <= run; k++) {
+                g_assert_true(vevent_stream_follow(stream) ==
+                              buf + items[i + k].at);
+            }
+            g_assert_null(vevent_stream_follow(stream));
             *position += run;
             i += run;
         }

@@ -17,7 +17,7 @@
  *
  * mutate: BAD_NO_CUT hw/iommu/vevent-stream.c s/bytes_left(stream) < stream->record_size/0/
  * mutate: BAD_NO_HEADER hw/iommu/vevent-stream.c s/bytes_left(stream) < sizeof(header)/0/
- * mutate: BAD_MASK hw/iommu/vevent-stream.c s/return (sequence - stream->expected) & SEQUENCE_MASK/return sequence - stream->expected/
+ * mutate: BAD_MASK hw/iommu/vevent-stream.c s/return (sequence - stream->expected) % VEVENT_NUMBERS/return sequence - stream->expected/
  * mutate: BAD_LAST_LOST hw/iommu/vevent-stream.c s/numbers_before(stream, sequence + 1)/numbers_before(stream, sequence)/
  * mutate: BAD_NO_SKIP hw/iommu/vevent-stream.c s/stream->pos = stream->end;//
  */

@@ -116,30 +116,32 @@ static uint32_t sink_room(void *opaque)
     return ((NotingSink *)opaque)->room;
 }
 
-static uint32_t sink_deliver(void *opaque, const EventBatch *batch)
+static uint32_t sink_deliver(void *opaque, VeventStream *stream)
 {
     NotingSink *sink = opaque;
+    size_t count = 0;
+    VeventKind kind;
+    Vevent event;
 
-    sink->batches++;
-    sink->largest = MAX(sink->largest, batch->count);
-    sink->lost += batch->lost;
-    sink->count += batch->count;
-    for (size_t i = 0; i < batch->count; i++) {
+    while ((kind = vevent_stream_next(stream, &event)) != VEVENT_END) {
         uint64_t payload;
 
-        memcpy(&payload, event_batch_record(batch, i), sizeof(payload));
-        g_array_append_val(sink->payloads, payload);
+        sink->lost += event.lost;
+        sink->malformed += kind == VEVENT_MALFORMED;
+        if (kind == VEVENT_EVENT) {
+            memcpy(&payload, event.data, sizeof(payload));
+            g_array_append_val(sink->payloads, payload);
+            count++;
+        }
     }
+    sink->batches++;
+    sink->largest = MAX(sink->largest, count);
+    sink->count += count;
     if (sink->room != EVENT_ROOM_UNLIMITED) {
-        g_assert_cmpuint(batch->count, <=, sink->room);
-        sink->room -= batch->count;
+        g_assert_cmpuint(count, <=, sink->room);
+        sink->room -= count;
     }
     return sink->room;
-}
-
-static void sink_seen(void *opaque, bool malformed)
-{
-    ((NotingSink *)opaque)->malformed += malformed;
 }
 
 static void sink_failed(void *opaque, const char *message)
@@ -154,7 +156,6 @@ static void sink_failed(void *opaque, const char *message)
 static const EventSinkOps sink_ops = {
     .room = sink_room,
     .deliver = sink_deliver,
-    .seen = sink_seen,
     .failed = sink_failed,
 };
 
@@ -691,7 +692,7 @@ static void test_lost_header_between_events(Fixture *f, gconstpointer data)
     push_header(&f->host, IOMMU_VEVENTQ_FLAG_LOST_EVENTS, 11);
     event_pump_run(f->pump);
     g_assert_cmpuint(f->host.reads, ==, 1);
-    g_assert_cmpuint(f->sink.batches, ==, 2);
+    g_assert_cmpuint(f->sink.batches, ==, 1);
     g_assert_cmpuint(f->sink.count, ==, 7);
     g_assert_cmpuint(f->sink.lost, ==, 5);
     g_assert_cmpuint(g_array_index(f->sink.payloads, uint64_t, 2), ==, 2);

@@ -4,6 +4,7 @@
  * G.b, 3.5, 7.2, 7.3). Loss and overflow: test-smmuv3-overflow.c; interrupts:
  * test-smmuv3-irq.c.
  */
+#include "event-read.h"
 #include "fixture.h"
 
 #include "host/iommufd-abi.h"
@@ -89,21 +90,14 @@ static void assert_counts(uint64_t delivered, uint64_t discarded, uint64_t lost)
 /* A read by the pump of @count records of StreamID @sid. */
 static void deliver(uint32_t sid, unsigned count)
 {
-    uint64_t events[16][4];
-    const EventBatch batch = {
-        .records = (const uint8_t *)events,
-        .stride = sizeof(events[0]),
-        .count = count,
-    };
+    EventRead read;
 
-    g_assert_cmpuint(count, <=, G_N_ELEMENTS(events));
+    event_read_init(&read);
     for (unsigned i = 0; i < count; i++) {
-        events[i][0] = GUINT64_TO_LE(UINT64_C(0x10) | (uint64_t)sid << 32);
-        events[i][1] = events[i][3] = 0;
-        events[i][2] = GUINT64_TO_LE(reported++);
+        event_read_add(&read, sid, reported++);
     }
     smmuv3_eventq_room(f->viommu);
-    smmuv3_eventq_deliver(f->viommu, &batch);
+    smmuv3_eventq_deliver(f->viommu, event_read_stream(&read));
 }
 
 static void test_all_entries_are_usable(void)

@@ -187,28 +187,26 @@ static void assert_item(const Item *want, VeventKind kind, const Vevent *event)
     }
 }
 
-/* The @i-th event of the run that follows @event. */
-static Vevent event_of_run(const Vevent *event, size_t record_size, size_t i)
+/* Take the event that follows @event at once. Return: false if none does. */
+static bool follow(VeventStream *stream, Vevent *event)
 {
-    return (Vevent){
-        .data = event->data + i * (8 + record_size),
-        .sequence = (event->sequence + i) & INT_MAX,
+    const uint8_t *data = vevent_stream_follow(stream);
+
+    *event = (Vevent){
+        .data = data, .sequence = (event->sequence + 1) & INT_MAX,
     };
+    return data;
 }
 
-/* Take the run that follows @event, as long as it can be. Return: what to want. */
+/* Take what follows @event, as long as it can be. Return: what to want. */
 static const Item *check_run(const Item *want, VeventStream *stream,
-                             const Vevent *event)
+                             Vevent event)
 {
-    size_t count = vevent_stream_run(stream);
-
-    for (size_t i = 1; i <= count; i++) {
-        Vevent next = event_of_run(event, RECORD, i);
-
-        assert_item(want, VEVENT_EVENT, &next);
+    while (follow(stream, &event)) {
+        assert_item(want, VEVENT_EVENT, &event);
         want++;
     }
-    g_assert_cmpuint(vevent_stream_run(stream), ==, 0);
+    g_assert_null(vevent_stream_follow(stream));
     return want;
 }
 
@@ -223,6 +221,7 @@ static void run_case(const Case *c, bool runs)
         size_t len = c->reads[i].count * 4 - c->reads[i].cut;
         g_autofree uint8_t *buf = g_malloc(len + 1);
         bool in_run = false;
+        bool malformed = false;
         VeventKind kind;
         Vevent event;
 
@@ -234,13 +233,15 @@ static void run_case(const Case *c, bool runs)
             g_assert_false(runs && in_run && kind == VEVENT_EVENT &&
                            event.lost == 0);
             want++;
+            malformed |= kind == VEVENT_MALFORMED;
             in_run = runs && kind == VEVENT_EVENT;
             if (in_run) {
-                want = check_run(want, &stream, &event);
+                want = check_run(want, &stream, event);
             }
         }
         g_assert_cmpint(vevent_stream_next(&stream, &event), ==, VEVENT_END);
         g_assert_null(event.data);
+        g_assert_true(vevent_stream_is_malformed(&stream) == malformed);
     }
     g_assert_cmpint(want->kind, ==, VEVENT_END);
 }
@@ -385,16 +386,12 @@ static void model_step(Model *model, VeventStream *stream, size_t room,
         if (!malformed) {
             model_check(model, kind, &event);
         }
-        if (kind == VEVENT_EVENT && g_test_rand_bit()) {
-            size_t count = vevent_stream_run(stream);
-
-            for (size_t i = 1; i <= count; i++) {
-                Vevent next = event_of_run(&event, sizeof(uint64_t), i);
-
-                model_check(model, kind, &next);
-            }
+        while (kind == VEVENT_EVENT && g_test_rand_bit() &&
+               follow(stream, &event)) {
+            model_check(model, kind, &event);
         }
     }
+    g_assert_true(vevent_stream_is_malformed(stream) == malformed);
 }
 
 /* A stream that expects @start next, the model as well. */

@@ -2,9 +2,8 @@
 /*
  * EventPump: empties one vEVENTQ into one sink (a model's event queue).
  *
- * A turn asks the sink for room, reads no more than fits, decodes, and hands
- * over one batch: one read, one publication, at most one interrupt; one more
- * for each LOST_EVENTS header with events behind it, which is rare. Without
+ * A turn asks the sink for room, reads no more than fits, and hands the read
+ * over as a stream: one read, one publication, at most one interrupt. Without
  * room the fd is not watched; event_pump_run() goes on when the sink says so.
  * One turn is also the budget: other fds of the context get theirs in between.
  *
@@ -15,6 +14,7 @@
 #define HW_IOMMU_EVENT_PUMP_H
 
 #include "hw/iommu/queue-reader.h"
+#include "hw/iommu/vevent-stream.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,49 +22,26 @@
 
 typedef struct EventPump EventPump;
 
-/* The most records in a batch: the budget of a turn. */
+/* The most records in a read: the budget of a turn. */
 #define EVENT_PUMP_BATCH 1024
 
 /* From EventSinkOps: read as many as you like, they will be discarded. */
 #define EVENT_ROOM_UNLIMITED UINT32_MAX
 
 /**
- * struct EventBatch - what one read gave, or a part of it
- * @records: the first raw record, borrowed for the call; NULL without any
- * @stride: bytes from one to the next
- * @count: of records, in order
- * @lost: sequence numbers that the host lost, before, between or after them
- */
-typedef struct EventBatch {
-    const uint8_t *records;
-    size_t stride;
-    size_t count;
-    uint64_t lost;
-} EventBatch;
-
-static inline const uint8_t *event_batch_record(const EventBatch *batch,
-                                                size_t i)
-{
-    return batch->records + i * batch->stride;
-}
-
-/**
  * struct EventSinkOps - where records go. All are called on the home thread.
  * None may run an event loop: records lie in aio_get_scratch().
  * @room: records that @deliver can take now. 0: the sink has noted that the
  *        pump waits, and has event_pump_run() called when there is room.
- * @deliver: take a batch; those of a read have at most that many together.
- *           One for a read, but where a LOST_EVENTS header parts its records.
- *           Return: the room left, with the meaning that @room gives it.
- * @seen: called after each read() that had bytes, and its batches: @malformed
- *        is whether they held something that no kernel writes
+ * @deliver: take all that one read gave, until vevent_stream_next() says that
+ *           there is no more: at most as many events as there was room for.
+ *           Once for each read. Return: the room left, as @room gives it.
  * @failed: the queue cannot be read any more, or not be destroyed, and was
  *          closed; @message says why. Once for each at most.
  */
 typedef struct EventSinkOps {
     uint32_t (*room)(void *opaque);
-    uint32_t (*deliver)(void *opaque, const EventBatch *batch);
-    void (*seen)(void *opaque, bool malformed);
+    uint32_t (*deliver)(void *opaque, VeventStream *stream);
     void (*failed)(void *opaque, const char *message);
 } EventSinkOps;
 

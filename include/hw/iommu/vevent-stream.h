@@ -17,8 +17,15 @@
 #ifndef HW_IOMMU_VEVENT_STREAM_H
 #define HW_IOMMU_VEVENT_STREAM_H
 
+#include "host/iommufd-abi.h"
+
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+/* Numbers are below this, modulo which they count. */
+#define VEVENT_NUMBERS (UINT32_C(1) << 31)
 
 /**
  * enum VeventKind - what vevent_stream_next() found
@@ -59,6 +66,7 @@ typedef struct VeventStream {
     const uint8_t *end;
     size_t record_size;         /* [const] */
     uint32_t expected;          /* the next sequence number without a loss */
+    bool malformed;             /* this read was, as far as it was taken */
 } VeventStream;
 
 /**
@@ -84,15 +92,37 @@ void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len);
 VeventKind vevent_stream_next(VeventStream *stream, Vevent *event);
 
 /**
- * vevent_stream_run() - take the events that follow, as long as no number is
- * missing and nothing else comes in between
+ * vevent_stream_follow() - take the next event, if it follows at once
  *
- * What is nearly always the rest of the read, at the cost of a comparison an
- * event. Their data follow that of the event taken before, each after a header
- * of the kernel's.
+ * That is an event of the number that is due: nearly always what comes. It is
+ * inline, since a loop that copies each event has it nearly for nothing, and
+ * a pass of its own over all headers has not.
  *
- * Return: how many. Those that are left are for vevent_stream_next().
+ * Return: its data, as in Vevent; or NULL and nothing is taken: whatever comes
+ * is for vevent_stream_next().
  */
-size_t vevent_stream_run(VeventStream *stream);
+static inline const uint8_t *vevent_stream_follow(VeventStream *stream)
+{
+    const uint8_t *pos = stream->pos;
+    struct iommufd_vevent_header header;
+    const size_t bytes = sizeof(header) + stream->record_size;
+
+    if ((size_t)(stream->end - pos) < bytes) {
+        return NULL;
+    }
+    memcpy(&header, pos, sizeof(header));
+    if (header.flags != 0 || header.sequence != stream->expected) {
+        return NULL;
+    }
+    stream->pos = pos + bytes;
+    stream->expected = (stream->expected + 1) % VEVENT_NUMBERS;
+    return pos + sizeof(header);
+}
+
+/* Was there a VEVENT_MALFORMED since the last feed? */
+static inline bool vevent_stream_is_malformed(const VeventStream *stream)
+{
+    return stream->malformed;
+}
 
 #endif
