@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 static const BenchSuite *const suites[] = {
     &suite_throughput, &suite_batch, &suite_latency, &suite_big_lock,
@@ -105,6 +106,16 @@ static FILE *open_json(void)
     return file;
 }
 
+/* All so far: a suite that fails ends the program, but not what is known. */
+static void write_json(const Bench *bench, FILE *file)
+{
+    rewind(file);
+    if (!figures_write(bench->figures, bench->quick, file) ||
+        ftruncate(fileno(file), ftell(file)) < 0) {
+        bench_fail("--json %s: %s", json_path, g_strerror(errno));
+    }
+}
+
 /* What is not there would be missed only by the first suite that needs it. */
 static void check_kernel(void)
 {
@@ -130,12 +141,15 @@ static void run_suite(Bench *bench, const BenchSuite *suite)
             (bench_now_ns() - start_ns) / 1e9);
 }
 
-static void run_suites(Bench *bench)
+static void run_suites(Bench *bench, FILE *json)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(suites); i++) {
         if (!names || g_strv_contains((const char *const *)names,
                                       suites[i]->name)) {
             run_suite(bench, suites[i]);
+            if (json != stdout) {
+                write_json(bench, json);
+            }
         }
     }
 }
@@ -189,12 +203,10 @@ int main(int argc, char **argv)
     bench.only = only;
     bench.handicap = handicap;
     bench.known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    run_suites(&bench);
+    run_suites(&bench, json);
     check_only(&bench);
-    if (!figures_write(bench.figures, quick, json) ||
-        (json_path && fclose(json))) {
-        bench_fail("--json %s: %s", json_path ? json_path : "(standard output)",
-                   g_strerror(errno));
+    if (json == stdout && !figures_write(bench.figures, quick, json)) {
+        bench_fail("standard output: %s", g_strerror(errno));
     }
     g_hash_table_unref(bench.known);
     figures_free(bench.figures);
