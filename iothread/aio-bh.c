@@ -12,12 +12,32 @@
  */
 #include "iothread/aio-internal.h"
 
+/*
+ * How long a wait looks before it sleeps. While the home thread is busy the
+ * wait ends within a turn, in microseconds, and to wake a sleeper on another
+ * CPU would cost that thread 5 to 10 us in a virtual machine.
+ */
+#define WAIT_SPIN_NS 20000
+#define WAIT_LOOKS 64           /* between readings of the clock */
+
+/**
+ * enum AioWaitState - how far aio_wait_bh_oneshot() is
+ * @AIO_WAIT_AWAKE: the thread looks at this word
+ * @AIO_WAIT_ASLEEP: it sleeps or is about to: DONE comes under the wait_lock
+ * @AIO_WAIT_DONE: the callback has run
+ */
+typedef enum AioWaitState {
+    AIO_WAIT_AWAKE,
+    AIO_WAIT_ASLEEP,
+    AIO_WAIT_DONE,
+} AioWaitState;
+
 /* On the stack of the thread that waits in aio_wait_bh_oneshot(). */
 typedef struct AioBHWait {
     AioBH bh;                   /* of no account in AioBHQueue::alive */
     AioBHFunc *func;
     void *opaque;
-    bool done;                  /* [ctx->wait_lock] */
+    _Atomic AioWaitState state;
 } AioBHWait;
 
 /*
@@ -172,20 +192,81 @@ bool aio_bh_schedule_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque)
     return bh;
 }
 
+/* Return: whether the thread was awake: it may have returned, @wait is gone. */
+static bool wait_end_awake(AioBHWait *wait)
+{
+    AioWaitState expected = AIO_WAIT_AWAKE;
+
+    /*
+     * Release: pairs with the acquires in wait_spin() and wait_fall_asleep().
+     * Relaxed: who is asleep gets it all by the wait_lock.
+     */
+    return atomic_compare_exchange_strong_explicit(
+        &wait->state, &expected, AIO_WAIT_DONE, memory_order_release,
+        memory_order_relaxed);
+}
+
 static void bh_wait_run(void *opaque)
 {
     AioBHWait *wait = opaque;
     AioContext *ctx = wait->bh.ctx;
 
     wait->func(wait->opaque);
+    /* Nobody looks at the bottom half any more. */
+    if (wait_end_awake(wait)) {
+        return;
+    }
     /*
-     * Nobody looks at the bottom half any more. The lock and the condition
-     * are the context's: as soon as the lock is released the waiting thread
-     * may return, and @wait is gone.
+     * The lock and the condition are the context's: as soon as the lock is
+     * released the waiting thread may return, and @wait is gone. Not before,
+     * as DONE is stored under it. Relaxed: for the same reason.
      */
     lock_acquire(&ctx->wait_lock);
-    wait->done = true;
+    atomic_store_explicit(&wait->state, AIO_WAIT_DONE, memory_order_relaxed);
     pthread_cond_broadcast(&ctx->wait_cond);
+    lock_release(&ctx->wait_lock);
+}
+
+/* Return: whether it is done. */
+static bool wait_spin(AioBHWait *wait)
+{
+    const int64_t end = aio_clock_ns() + WAIT_SPIN_NS;
+
+    do {
+        for (unsigned i = 0; i < WAIT_LOOKS; i++) {
+            /* Acquire: pairs with the release in wait_end_awake(). */
+            if (atomic_load_explicit(&wait->state, memory_order_acquire) ==
+                AIO_WAIT_DONE) {
+                return true;
+            }
+            caa_cpu_relax();
+        }
+    } while (aio_clock_ns() < end);
+    return false;
+}
+
+/* Return: false if it is done meanwhile. */
+static bool wait_fall_asleep(AioBHWait *wait)
+{
+    AioWaitState expected = AIO_WAIT_AWAKE;
+
+    /*
+     * Acquire: pairs with the release in wait_end_awake(), which came first.
+     * Else it publishes nothing and gets nothing: the wait_lock does.
+     */
+    return atomic_compare_exchange_strong_explicit(
+        &wait->state, &expected, AIO_WAIT_ASLEEP, memory_order_acquire,
+        memory_order_acquire);
+}
+
+static void wait_sleep(AioContext *ctx, AioBHWait *wait)
+{
+    lock_acquire(&ctx->wait_lock);
+    /* Relaxed: from ASLEEP to DONE it goes under the lock. */
+    while (atomic_load_explicit(&wait->state, memory_order_relaxed) !=
+           AIO_WAIT_DONE) {
+        lock_wait(&ctx->wait_lock, &ctx->wait_cond);
+    }
     lock_release(&ctx->wait_lock);
 }
 
@@ -195,18 +276,17 @@ void aio_wait_bh_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque)
 
     lock_assert_may_wait();
     bh_init(&wait.bh, ctx, bh_wait_run, &wait, 0);
+    atomic_init(&wait.state, AIO_WAIT_AWAKE);
     bh_enqueue(&wait.bh, AIO_BH_SCHEDULED);
     if (aio_in_home_thread(ctx)) {
-        while (!wait.done) {    /* written by this very thread */
+        /* Relaxed: stored by this very thread. */
+        while (atomic_load_explicit(&wait.state, memory_order_relaxed) !=
+               AIO_WAIT_DONE) {
             aio_poll(ctx, true);
         }
-        return;
+    } else if (!wait_spin(&wait) && wait_fall_asleep(&wait)) {
+        wait_sleep(ctx, &wait);
     }
-    lock_acquire(&ctx->wait_lock);
-    while (!wait.done) {
-        lock_wait(&ctx->wait_lock, &ctx->wait_cond);
-    }
-    lock_release(&ctx->wait_lock);
 }
 
 void aio_bh_init(AioContext *ctx)

@@ -186,8 +186,8 @@ struct AioContext {
     void *scratch;              /* [const] the memory: [iothread] */
     AioBHQueue bh;              /* its last fields are others' */
     _Atomic AioState state;     /* see aio_notify() */
-    Lock wait_lock;             /* a leaf: AioBHWait::done */
-    pthread_cond_t wait_cond;   /* some AioBHWait::done became true */
+    Lock wait_lock;             /* a leaf: see bh_wait_run() */
+    pthread_cond_t wait_cond;   /* some wait that slept is done */
 };
 
 /* aio-context.c */

@@ -207,8 +207,9 @@ bool aio_bh_schedule_oneshot(AioContext *ctx, AioBHFunc *func, void *opaque);
  * aio_wait_bh_oneshot() - run @func on the home thread, return when it is done
  *
  * On the home thread itself this polls the context meanwhile (other callbacks
- * may run); on any other thread it blocks. Bottom halves scheduled before it
- * have run when it returns, but for those that others schedule at that time.
+ * may run); on any other thread it spins for some 20 us, then sleeps. Bottom
+ * halves scheduled before it have run when it returns, but for those that
+ * others schedule at that time.
  * It allocates nothing, so it cannot fail.
  *
  * Context: Any thread but liburcu's; may hold a big lock, device lock or
