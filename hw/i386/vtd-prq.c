@@ -117,6 +117,17 @@ static PrqCheck check_group(Vtd *v, const PageGroup *group)
     return check;
 }
 
+/* One section for all: those of each walk cost next to nothing inside it. */
+static void check_groups(Vtd *v, const PageGroup *groups, PrqCheck *checks,
+                         size_t count)
+{
+    rcu_section_enter();
+    for (size_t i = 0; i < count; i++) {
+        checks[i] = check_group(v, &groups[i]);
+    }
+    rcu_section_leave();
+}
+
 static void record_fault(Vtd *v, const PageGroup *group, const PrqCheck *check)
     REQUIRES(&v->parent.ring_lock)
 {
@@ -254,9 +265,7 @@ void vtd_prq_deliver(void *opaque, PageGroup *groups, size_t count)
     PrqBatch batch = { 0 };
 
     g_assert(count <= G_N_ELEMENTS(checks));
-    for (size_t i = 0; i < count; i++) {
-        checks[i] = check_group(v, &groups[i]);
-    }
+    check_groups(v, groups, checks, count);
     lock_acquire(&v->parent.ring_lock);
     deliver_locked(v, &batch, groups, checks, count);
     lock_release(&v->parent.ring_lock);

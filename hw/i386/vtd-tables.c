@@ -290,6 +290,8 @@ VtdReason vtd_walk(Vtd *v, uint16_t rid, uint32_t pasid, VtdRequest request,
     VtdReason reason;
 
     *walk = (VtdWalk){ .pasid = pasid };
+    /* Around those of the reads, which cost next to nothing then. */
+    rcu_section_enter();
     reason = check_mode(v, root, pasid, request);
     if (reason == VTD_OK) {
         reason = context_walk(v, root, rid, walk);
@@ -300,6 +302,7 @@ VtdReason vtd_walk(Vtd *v, uint16_t rid, uint32_t pasid, VtdRequest request,
     if (reason == VTD_OK) {
         reason = pasid_walk(v, walk);
     }
+    rcu_section_leave();
     return reason;
 }
 
