@@ -94,7 +94,7 @@ static const Rule allowed[] = {
     RULE(clone3, SCMP_ACT_ERRNO(ENOSYS)),
     ALLOW_IF(clone, MASKED(0, THREAD_MASK, THREAD_FLAGS)),
     ALLOW_IF(prctl, IS_INT(0, PR_SET_NAME)),
-    ALLOW(set_robust_list), ALLOW(rseq), ALLOW(futex), ALLOW(membarrier),
+    ALLOW(set_robust_list), ALLOW(rseq), ALLOW(futex),
     ALLOW(sched_yield), ALLOW(sched_getaffinity), ALLOW(gettid), ALLOW(exit),
     /* Signals, and the end. */
     ALLOW(rt_sigaction), ALLOW(rt_sigprocmask), ALLOW(rt_sigreturn),

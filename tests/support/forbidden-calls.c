@@ -4,6 +4,7 @@
 #include "host/iommufd-abi.h"
 
 #include <fcntl.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -222,6 +223,12 @@ static void call_fcntl_setown(void)
     fcntl(0, F_SETOWN, getppid());
 }
 
+/* It interrupts CPUs, of guests too: see base/rcu.h. */
+static void call_membarrier(void)
+{
+    syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
+}
+
 const ForbiddenCall forbidden_calls[] = {
     { "execve", call_execve, false },
     { "open to write", call_open_to_write, false },
@@ -259,5 +266,6 @@ const ForbiddenCall forbidden_calls[] = {
     { "personality", call_personality, false },
     { "setrlimit", call_setrlimit, false },
     { "fcntl F_SETOWN", call_fcntl_setown, false },
+    { "membarrier", call_membarrier, false },
     { NULL, NULL, false },
 };
