@@ -33,6 +33,10 @@
 #define RCU_TSAN_ACQUIRE(p) ((void)0)
 #endif
 
+#if defined(_URCU_H) && !defined(RCU_MB)
+#error "include base/rcu.h before <urcu.h>, or define RCU_MB: another flavour's \
+threads are not registered with ours"
+#endif
 #ifndef RCU_MB
 #define RCU_MB
 #endif
