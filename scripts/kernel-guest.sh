@@ -4,7 +4,7 @@
 # Sourced after kernel-image.sh: an emulated machine with the test kernel, in
 # which tests/host/guest-init runs what a list says. Who sources this sets
 # guest_dir, the folder for all that belongs to a run, and guest_seconds, which
-# end it.
+# end it; it may set guest_append, of the kernel's command line.
 # shellcheck disable=SC2034,SC2154  # used by, and set by, those around it
 
 readonly guest_packages=(qemu-system-x86 busybox-static cpio python3)
@@ -58,7 +58,7 @@ guest_run()
         -chardev file,id=console,path=console.log -serial chardev:console \
         -chardev stdio,id=results,signal=off -serial chardev:results \
         -kernel "$image" -initrd initramfs \
-        -append 'console=ttyS0 panic=-1 no_timer_check rcupdate.rcu_cpu_stall_suppress=1' \
+        -append "console=ttyS0 panic=-1 no_timer_check rcupdate.rcu_cpu_stall_suppress=1 ${guest_append-}" \
         </dev/null
 }
 
