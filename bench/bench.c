@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "bench.h"
 
+#include "host/emul.h"
+#include "host/mock.h"
+
 #include <errno.h>
 #include <glib.h>
 #include <sched.h>
@@ -21,6 +24,22 @@ void bench_fail(const char *format, ...)
     va_end(args);
     putc('\n', stderr);
     exit(EXIT_FAILURE);
+}
+
+HostIommu *bench_host_new(bool kernel, GError **error)
+{
+    HostIommu *inner;
+    HostIommu *host;
+
+    if (!kernel) {
+        return emul_new(error);
+    }
+    inner = host_syscalls_new(NULL, error);
+    host = inner ? mock_host_new(inner, error) : NULL;
+    if (inner && !host) {
+        host_iommu_free(inner);
+    }
+    return host;
 }
 
 bool bench_find_cpus(GError **error)

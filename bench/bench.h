@@ -12,6 +12,7 @@
 #define BENCH_BENCH_H
 
 #include "figures.h"
+#include "host/host-iommu.h"
 
 #include <glib.h>
 #include <stdatomic.h>
@@ -30,8 +31,8 @@ typedef enum BenchCpu {
  * @figures: where results go
  * @repetitions: of each measurement, in alternating order
  * @quick: shorter: fewer points, not other ones; still true, but less sharp
- * @kernel: events come from the kernel's mock driver (/dev/iommu), not from the
- *          emulated host and pipes: what cannot be measured there is left out
+ * @kernel: on the kernel's mock driver (/dev/iommu), not on the emulated host
+ *          and pipes: what cannot be measured there is left out
  * @only: names of competitors (a GStrv), or NULL for all
  * @known: names that bench_wants() was asked for, a set
  * @handicap: percent, 0 but in the test of the guard: of vpump, by
@@ -50,8 +51,8 @@ typedef struct Bench {
 /**
  * struct BenchSuite - one of the measurements, a file suite-NAME.c each
  * @what: a line for --help
- * @on_kernel: can be measured with the kernel's events; the others are left out
- *             with --kernel
+ * @on_kernel: can be measured on the kernel's mock driver; the others are left
+ *             out with --kernel
  */
 typedef struct BenchSuite {
     const char *name;
@@ -84,6 +85,14 @@ static inline void bench_must(bool done, GError **error)
         bench_fail("%s", (*error)->message);
     }
 }
+
+/**
+ * bench_host_new() - a host with HardwareOps
+ * @kernel: the kernel's mock driver, not the emulated host
+ *
+ * Return: NULL and @error set: there is no such host here.
+ */
+HostIommu *bench_host_new(bool kernel, GError **error);
 
 /* Before any thread is pinned. */
 bool bench_find_cpus(GError **error);

@@ -9,9 +9,7 @@
 #include "bench.h"
 
 #include "base/error.h"
-#include "host/emul.h"
 #include "host/iommufd-abi.h"
-#include "host/mock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -448,21 +446,9 @@ const char *source_kind_name(SourceKind kind)
     return names[kind];
 }
 
-static HostIommu *kernel_new(GError **error)
-{
-    HostIommu *kernel = host_syscalls_new(NULL, error);
-    HostIommu *host = kernel ? mock_host_new(kernel, error) : NULL;
-
-    if (kernel && !host) {
-        host_iommu_free(kernel);
-    }
-    return host;
-}
-
 EventSource *event_source_new(SourceKind kind, GError **error)
 {
-    HostIommu *inner = kind == SOURCE_KERNEL ? kernel_new(error)
-                                             : emul_new(error);
+    HostIommu *inner = bench_host_new(kind == SOURCE_KERNEL, error);
     EventSource *source;
 
     if (!inner) {

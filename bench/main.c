@@ -40,8 +40,7 @@ static const GOptionEntry options[] = {
     { "repetitions", 0, 0, G_OPTION_ARG_INT, &repetitions,
       "Of each measurement (5; 3 if quick)", "N" },
     { "kernel", 0, 0, G_OPTION_ARG_NONE, &kernel,
-      "Events of the kernel's mock driver; only what can be measured with them",
-      NULL },
+      "On the kernel's mock driver; only what can be measured there", NULL },
     { "json", 0, 0, G_OPTION_ARG_FILENAME, &json_path,
       "Where figures go (standard output)", "FILE" },
     { "handicap", 0, 0, G_OPTION_ARG_INT, &handicap,
@@ -131,7 +130,7 @@ static void run_suite(Bench *bench, const BenchSuite *suite)
     int64_t start_ns = bench_now_ns();
 
     if (bench->kernel && !suite->on_kernel) {
-        fprintf(stderr, "%s: has no events of a kernel, left out\n",
+        fprintf(stderr, "%s: not measured on a kernel, left out\n",
                 suite->name);
         return;
     }

@@ -7,8 +7,10 @@
  * host's write(), one per response, there and then. So a response waits for no
  * other thread, but for the lock.
  *
- * The main loop holds the lock but in poll(). There is an interrupt for each
- * record unless PPR is still set, as the specification has it.
+ * The main loop holds the lock but in poll(). So the queue's reads and writes
+ * exclude each other, though on two threads, as the mock driver's dress wants
+ * it. There is an interrupt for each record unless PPR is still set, as the
+ * specification has it.
  */
 #include "page-peer-bare.h"
 

@@ -2,7 +2,6 @@
 #include "page-peer.h"
 
 #include "bench.h"
-#include "host/emul.h"
 #include "host/iommufd-abi.h"
 
 #define FIRST_RID 0x0100
@@ -24,7 +23,7 @@ void page_peer_init(PagePeer *peer, const PagePeerOps *ops,
 
     peer->ops = ops;
     peer->config = *config;
-    peer->host = emul_new(&error);
+    peer->host = bench_host_new(config->kernel, &error);
     g_assert_no_error(error);
     peer->host->hardware->set_answer_func(peer->host, host_answer, peer);
     peer->dev_ids = g_new0(uint32_t, config->devices);

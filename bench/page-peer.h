@@ -42,12 +42,14 @@ typedef struct PagePeer PagePeer;
  * struct PagePeerConfig - what a peer is made of; copied
  * @devices: up to 32
  * @pasids: of each of them, up to 64
+ * @kernel: on the kernel's mock driver, not the emulated host
  * @poll_max_ns: of vpump's IOThread
  * @big: the monitor's big lock, of LOCK_RANK_BIG; used by whose original does
  */
 typedef struct PagePeerConfig {
     unsigned devices;
     unsigned pasids;
+    bool kernel;
     int64_t poll_max_ns;
     Lock *big;
 } PagePeerConfig;
@@ -128,7 +130,7 @@ extern const PagePeerOps page_peer_sva;
 /* For vpump's: change PASIDs that nobody uses: one comes, and goes again. */
 void page_peer_churn(PagePeer *peer);
 
-/* With an emulated host, the peer's, whose answers page_peer_answered() has. */
+/* With a host, the peer's, whose answers page_peer_answered() has. */
 void page_peer_init(PagePeer *peer, const PagePeerOps *ops,
                     const PagePeerConfig *config);
 void page_peer_destroy(PagePeer *peer);

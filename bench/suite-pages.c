@@ -25,8 +25,9 @@
 #define LOAD_DEVICES 8
 #define LOAD_PASIDS 16
 
-/* Of what is measured, see bench_rounds(). */
+/* Of what is measured, see bench_rounds(). Emulation is slow. */
 #define ROUNDS 4
+#define ROUNDS_KERNEL 1
 
 /* A PASID comes and goes per so many groups. */
 #define CHURN_EVERY 1024
@@ -51,11 +52,18 @@ static Lock big_lock = LOCK_INITIALIZER(LOCK_RANK_BIG);
 
 /* ---- Figures ---- */
 
+/* A kernel's are not to be taken for those of here. */
+static char *figure_name(const Bench *bench, const PageCase *page_case)
+{
+    return g_strconcat(page_case->figure, bench->kernel ? "-kernel" : "",
+                       NULL);
+}
+
 static void add(Bench *bench, const PageCase *page_case, const char *part,
                 const char *unit, FigureBetter better, double value)
 {
-    g_autofree char *name = g_strdup_printf("%s%s%s", page_case->figure,
-                                            *part ? "/" : "", part);
+    g_autofree char *figure = figure_name(bench, page_case);
+    g_autofree char *name = g_strconcat(figure, *part ? "/" : "", part, NULL);
 
     figures_add(bench->figures, &(FigureKind){ name, unit, better },
                 page_case->competitor, value);
@@ -66,21 +74,22 @@ static double add_latencies(Bench *bench, const PageCase *page_case,
                             const Histogram *histogram)
 {
     g_autofree HistogramSnapshot *snapshot = g_new(HistogramSnapshot, 1);
+    g_autofree char *figure = figure_name(bench, page_case);
 
     histogram_snapshot(histogram, snapshot);
-    figures_add_latencies(bench->figures, page_case->figure,
-                          page_case->competitor, snapshot);
+    figures_add_latencies(bench->figures, figure, page_case->competitor,
+                          snapshot);
     return (double)histogram_snapshot_quantile(snapshot, 990) /
            histogram_snapshot_quantile(snapshot, 500);
 }
 
 /* ---- Alone ---- */
 
-static PagePeer *open_peer(const PageCase *page_case, unsigned devices,
-                           unsigned pasids)
+static PagePeer *open_peer(const Bench *bench, const PageCase *page_case,
+                           unsigned devices, unsigned pasids)
 {
     const PagePeerConfig config = {
-        .devices = devices, .pasids = pasids,
+        .devices = devices, .pasids = pasids, .kernel = bench->kernel,
         .poll_max_ns = page_case->busy ? BUSY_POLL_NS
                                        : IOTHREAD_POLL_MAX_NS_DEFAULT,
         .big = &big_lock,
@@ -89,10 +98,10 @@ static PagePeer *open_peer(const PageCase *page_case, unsigned devices,
     return page_case->ops->open(page_case->ops, &config);
 }
 
-static void run_peer_trips(const PageCase *page_case, uint64_t count,
-                           Histogram *histogram)
+static void run_peer_trips(const Bench *bench, const PageCase *page_case,
+                           uint64_t count, Histogram *histogram)
 {
-    PagePeer *peer = open_peer(page_case, 1, 1);
+    PagePeer *peer = open_peer(bench, page_case, 1, 1);
     PageWorld *world = page_world_new(peer);
 
     page_world_trips(world, count / 10, PAUSE_NS);
@@ -123,7 +132,7 @@ static void measure_trips(Bench *bench, size_t i, void *opaque)
     }
     histogram = histogram_new();
     if (page_case->ops) {
-        run_peer_trips(page_case, count, histogram);
+        run_peer_trips(bench, page_case, count, histogram);
     } else {
         run_ping_pong(page_case, count, histogram);
     }
@@ -163,7 +172,7 @@ static void measure_load(Bench *bench, size_t i, void *opaque)
         return;
     }
     histogram = histogram_new();
-    peer = open_peer(page_case, LOAD_DEVICES, LOAD_PASIDS);
+    peer = open_peer(bench, page_case, LOAD_DEVICES, LOAD_PASIDS);
     world = page_world_new(peer);
     measure_saturated(bench, world, page_case);
     page_world_closed_loop(world, LOAD_GROUPS, DURATION_NS / 10, 0);
@@ -202,7 +211,7 @@ static void measure_churn(Bench *bench, size_t i, void *opaque)
         return;
     }
     histogram = histogram_new();
-    peer = open_peer(page_case, LOAD_DEVICES, LOAD_PASIDS);
+    peer = open_peer(bench, page_case, LOAD_DEVICES, LOAD_PASIDS);
     world = page_world_new(peer);
     page_world_closed_loop(world, LOAD_GROUPS, DURATION_NS / 10, every);
     page_world_record(world, histogram);
@@ -253,20 +262,26 @@ static const PageCase churned[] = {
 
 static void run(Bench *bench)
 {
-    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(alone), measure_trips,
+    const unsigned rounds = bench->kernel ? ROUNDS_KERNEL : ROUNDS;
+
+    bench_rounds(bench, rounds, G_N_ELEMENTS(alone), measure_trips,
                  (void *)alone);
-    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(busy), measure_trips,
-                 (void *)busy);
-    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(sva), measure_trips,
-                 (void *)sva);
-    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(loaded), measure_load,
+    /* Of a kernel the busy floor would be short of its system calls. */
+    if (!bench->kernel) {
+        bench_rounds(bench, rounds, G_N_ELEMENTS(busy), measure_trips,
+                     (void *)busy);
+        bench_rounds(bench, rounds, G_N_ELEMENTS(sva), measure_trips,
+                     (void *)sva);
+    }
+    bench_rounds(bench, rounds, G_N_ELEMENTS(loaded), measure_load,
                  (void *)loaded);
-    bench_rounds(bench, ROUNDS, G_N_ELEMENTS(churned), measure_churn,
+    bench_rounds(bench, rounds, G_N_ELEMENTS(churned), measure_churn,
                  (void *)churned);
 }
 
 const BenchSuite suite_pages = {
     .name = "pages",
     .what = "page requests: round trips, under load, and with PASID churn",
+    .on_kernel = true,
     .run = run,
 };

@@ -19,7 +19,9 @@ Of several files the first one's figures, and a column of targets for each.
 #   pages/round-trip/QUANTILE                ns; "limit" is the ping-pong's
 #   pages/round-trip-busy/QUANTILE           ns; all of them spin
 #   pages/sva-round-trip/QUANTILE            ns, of an emulated device
+#   pages/saturated, pages/loaded/throughput groups/s
 #   pages/loaded/QUANTILE                    ns
+#   of the kernel pages/round-trip-kernel/..., pages/saturated-kernel, ...
 #   cost/cpu                                 ns/event
 #   cost/syscalls, cost/allocations          /event
 #   scale/busy/VIOMMUS, scale/idle/VIOMMUS   ns, an event
@@ -284,6 +286,8 @@ def big_lock_targets():
 def other_targets():
     yield Target("page request, p50: to the ping-pong",
                  versus("pages/round-trip/p50", LIMIT), at_most=2)
+    yield Target("page request, kernel's queue, p50: to the ping-pong",
+                 versus("pages/round-trip-kernel/p50", LIMIT), at_most=2)
     yield Target("page request, loaded: p99 to p50",
                  versus_own("pages/loaded/p99", "pages/loaded/p50"), at_most=4)
     for kind in "busy", "idle":
