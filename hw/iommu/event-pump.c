@@ -100,6 +100,7 @@ static void pump_failed(void *opaque, const char *message)
 static const QueueReaderOps pump_ops = {
     .name = "vEVENTQ",
     .revival = "the guest enables its event queue again",
+    .turn_reads = EVENT_PUMP_READS,
     .room = pump_room,
     .take = pump_take,
     .failed = pump_failed,

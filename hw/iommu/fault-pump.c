@@ -116,6 +116,7 @@ static void pump_failed(void *opaque, const char *message)
 static const QueueReaderOps pump_ops = {
     .name = "fault queue",
     .revival = "the guest sets up its first PASID with page requests again",
+    .turn_reads = 1,            /* groups cost more than events */
     .room = pump_room,
     .take = pump_take,
     .refused = pump_refused,

@@ -158,11 +158,12 @@ static void reader_count_failure(QueueReader *reader, ssize_t ret)
 }
 
 /*
+ * One read, and take it.
  * @ready: the fd said that there is something to read.
  * @taken: set to true if something was
  * Return: whether the fd is to be watched.
  */
-static bool reader_turn(QueueReader *reader, bool ready, bool *taken)
+static bool reader_step(QueueReader *reader, bool ready, bool *taken)
 {
     ssize_t ret;
 
@@ -183,14 +184,25 @@ static bool reader_turn(QueueReader *reader, bool ready, bool *taken)
     return reader_take(reader) && queue_reader_is_open(reader);
 }
 
+/* Reads as long as they come back full: there is more then, mostly. */
+static void reader_turn(QueueReader *reader, bool ready)
+{
+    for (unsigned reads = 0; reads < reader->ops->turn_reads; reads++) {
+        bool taken = false;
+
+        if (!reader_step(reader, ready && reads == 0, &taken)) {
+            reader_pause(reader);
+            break;
+        }
+        if (!reader->behind) {
+            break;
+        }
+    }
+}
+
 static void reader_ready(void *opaque)
 {
-    QueueReader *reader = opaque;
-    bool taken = false;
-
-    if (!reader_turn(reader, true, &taken)) {
-        reader_pause(reader);
-    }
+    reader_turn(opaque, true);
 }
 
 /*
@@ -226,12 +238,7 @@ static bool reader_poll(void *opaque)
 
 static void reader_poll_ready(void *opaque)
 {
-    QueueReader *reader = opaque;
-    bool taken = false;
-
-    if (!reader_turn(reader, false, &taken)) {
-        reader_pause(reader);
-    }
+    reader_turn(opaque, false);
 }
 
 /* Return: 0 or -errno. */
@@ -260,7 +267,7 @@ bool queue_reader_run(QueueReader *reader)
     if (!queue_reader_is_open(reader)) {
         return false;
     }
-    if (reader_turn(reader, false, &taken)) {
+    if (reader_step(reader, false, &taken)) {
         ret = reader_watch(reader);
         if (ret < 0) {
             reader_fail(reader, "its fd cannot be watched", -ret);

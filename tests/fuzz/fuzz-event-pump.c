@@ -5,7 +5,7 @@
  *
  * Checked: what the sink gets is what an oracle finds in the bytes, once, and
  * never more than it has room for; no read of more than that, none without
- * room, none before the last one was handed over; a turn is one read; a host
+ * room, none before the last one was handed over; a turn has few reads; a host
  * that keeps saying "ready" and gives nothing is given up.
  */
 #include "hostile-host.h"
@@ -259,10 +259,10 @@ static bool turn(Rig *rig)
     unsigned reads = rig->host.reads;
     bool progress;
 
-    rig->turn_reads = 1;
+    rig->turn_reads = EVENT_PUMP_READS;
     if (rig->busy) {
         /* The test's, the bottom half's, the handler's. */
-        rig->turn_reads = 3;
+        rig->turn_reads = EVENT_PUMP_READS + 2;
         aio_bh_schedule_oneshot(rig->ctx, amid_turn, rig);
     }
     progress = aio_poll(rig->ctx, rig->busy);

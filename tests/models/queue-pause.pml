@@ -8,8 +8,7 @@
  * bottom halves, ready fds; the guest consumes, and may stop for good. BATCH
  * stands for EVENT_PUMP_BATCH, half of it for POLLED_RECORDS, of busy polling:
  * below that the sink is asked before a read, from it on what the sink has said
- * is good until it is used up. A read is delivered in one part or in two, as if
- * a LOST_EVENTS header came between its events.
+ * is good until it is used up.
  *
  * Shown: no read of more than there is room for; in an end in which nothing can
  * go on, nothing waits in the host's queue while the guest's has room, and
@@ -143,15 +142,11 @@ inline deliver(count)
 inline take()
 {
     assert(filled <= ring_room);
-    if
-    :: filled > 1 -> deliver(1)
-    :: true
-    fi;
     deliver(filled)
 }
 
-/* reader_turn() */
-inline reader_turn()
+/* reader_step() */
+inline reader_step()
 {
     if
     :: filled == 0 ->
@@ -163,6 +158,16 @@ inline reader_turn()
         fi
     :: else -> take()
     fi
+}
+
+/* reader_turn(), of any budget */
+inline reader_turn()
+{
+    reader_step();
+    do
+    :: go_on && behind -> reader_step()
+    :: true -> break
+    od
 }
 
 /* reader_pause() */
@@ -183,7 +188,7 @@ inline reader_run()
 #ifdef BAD_WATCH_ONLY
     watch = WATCHED
 #else
-    reader_turn();
+    reader_step();
     if
     :: go_on -> watch = WATCHED
     :: !go_on && watch == WATCHED -> reader_pause()

@@ -126,12 +126,8 @@ static void test_busy_polling_lags_behind(Fixture *f, gconstpointer data)
     push_events(&f->host, 500);
     f->host.reads = 0;
     g_assert_true(aio_poll(f->ctx, true));
-    g_assert_cmpuint(f->host.reads, ==, 1);
-    g_assert_cmpuint(f->sink.batches, ==, 2);
-    g_assert_cmpuint(f->sink.count, >, 1);
-    g_assert_cmpuint(f->sink.count, <, 500);
-    g_assert_true(aio_poll(f->ctx, true));
     g_assert_cmpuint(f->host.reads, ==, 2);
+    g_assert_cmpuint(f->sink.largest, >, 250);
     assert_payloads(f, 501);
 
     /* Not behind any more: it looks, and finds nothing. */
@@ -140,17 +136,16 @@ static void test_busy_polling_lags_behind(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->sink.failures, ==, 0);
 }
 
-/* It was behind, but nothing came since: a hit for nothing, once. */
+/* It was behind, but nothing has come since: a read for nothing, once. */
 static void test_behind_of_nothing_is_no_spin(Fixture *f, gconstpointer data)
 {
     allow_polling(f);
     start_polling(f);
     push_events(&f->host, 20);
-    g_assert_true(aio_poll(f->ctx, true));
-    assert_payloads(f, 21);
     f->host.reads = 0;
     g_assert_true(aio_poll(f->ctx, true));
-    g_assert_cmpuint(f->host.reads, ==, 1);
+    g_assert_cmpuint(f->host.reads, ==, 2);
+    assert_payloads(f, 21);
     g_assert_cmpuint(poll_until_idle(f), <, 5);
     g_assert_cmpuint(f->sink.batches, ==, 2);
     g_assert_cmpuint(f->sink.failures, ==, 0);

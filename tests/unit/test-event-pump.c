@@ -94,13 +94,15 @@ static void test_gap_counts_as_lost(Fixture *f, gconstpointer data)
 
 static void test_budget_lets_others_run(Fixture *f, gconstpointer data)
 {
-    push_events(&f->host, 4 * EVENT_PUMP_BATCH);
+    const unsigned budget = EVENT_PUMP_READS * EVENT_PUMP_BATCH;
+
+    push_events(&f->host, EVENT_PUMP_BATCH + 2 * budget + EVENT_PUMP_BATCH);
     set_ready(&f->host, true);
     event_pump_run(f->pump);
     g_assert_cmpuint(f->sink.count, ==, EVENT_PUMP_BATCH);
     g_assert_cmpuint(turns(f), ==, 3);
     g_assert_cmpuint(f->sink.largest, ==, EVENT_PUMP_BATCH);
-    assert_payloads(f, 4 * EVENT_PUMP_BATCH);
+    assert_payloads(f, 2 * EVENT_PUMP_BATCH + 2 * budget);
 }
 
 static void test_empty_read_is_no_error(Fixture *f, gconstpointer data)

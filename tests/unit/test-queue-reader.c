@@ -139,6 +139,7 @@ static void owner_failed(void *opaque, const char *message)
 static const QueueReaderOps plain_ops = {
     .name = "test queue",
     .revival = "the test ends",
+    .turn_reads = 1,
     .room = owner_room,
     .take = owner_take,
     .failed = owner_failed,
@@ -147,6 +148,7 @@ static const QueueReaderOps plain_ops = {
 static const QueueReaderOps refusable_ops = {
     .name = "test queue",
     .revival = "the test ends",
+    .turn_reads = 1,
     .room = owner_room,
     .take = owner_take,
     .refused = owner_refused,

@@ -2,10 +2,10 @@
 /*
  * EventPump: empties one vEVENTQ into one sink (a model's event queue).
  *
- * A turn asks the sink for room, reads no more than fits, and hands the read
- * over as a stream: one read, one publication, at most one interrupt. Without
- * room the fd is not watched; event_pump_run() goes on when the sink says so.
- * One turn is also the budget: other fds of the context get theirs in between.
+ * It asks the sink for room, reads no more than fits, and hands the read over
+ * as a stream: one read, one publication, at most one interrupt. Without room
+ * the fd is not watched; event_pump_run() goes on when the sink says so. Other
+ * fds of the context get theirs after EVENT_PUMP_READS reads at the latest.
  *
  * Threads: the home thread of the AioContext only, event_pump_new() excepted.
  * Locks:   none of its own. Never allocates after event_pump_new().
@@ -22,8 +22,9 @@
 
 typedef struct EventPump EventPump;
 
-/* The most records in a read: the budget of a turn. */
+/* The most records in a read, and of reads in a turn, which are a budget. */
 #define EVENT_PUMP_BATCH 1024
+#define EVENT_PUMP_READS 4
 
 /* From EventSinkOps: read as many as you like, they will be discarded. */
 #define EVENT_ROOM_UNLIMITED UINT32_MAX
@@ -58,7 +59,7 @@ EventPump *event_pump_new(AioContext *ctx, const HostQueue *queue,
 int event_pump_start(EventPump *pump);
 
 /**
- * event_pump_run() - one turn, and watch the fd as the sink's room demands
+ * event_pump_run() - one read, and watch the fd as the sink's room demands
  *
  * Resumes a pump that waited for room. Harmless at any time.
  */

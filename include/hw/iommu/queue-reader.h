@@ -4,9 +4,10 @@
  * into a buffer no faster than its owner has room, paused, given up when it
  * fails, closed and destroyed.
  *
- * A turn is one read, handed over before the next: that is also the budget,
- * so other fds of the context get theirs in between. Without room the fd is
- * not watched; queue_reader_run() goes on when there is some.
+ * Each read is handed over before the next. A turn is one read, or a few while
+ * they come back full: that is the budget, so other fds of the context get
+ * theirs in between. Without room the fd is not watched; queue_reader_run()
+ * goes on when there is some.
  *
  * Threads: the home thread of the AioContext only, queue_reader_init()
  *          excepted.
@@ -57,6 +58,7 @@ bool host_queue_destroy(HostQueue *queue, GError **error);
  * struct QueueReaderOps - the owner. All are called on the home thread.
  * @name: of the kind of queue, for messages
  * @revival: for messages: what makes a new one, after "closed until"
+ * @turn_reads: the most reads in a turn
  * @room: bytes to ask for, at most the buffer's. 0: there is no room; the owner
  *        has noted it and will call queue_reader_run() when there is.
  * @take: @len bytes are in the buffer. Return: whether there may be room left.
@@ -69,6 +71,7 @@ bool host_queue_destroy(HostQueue *queue, GError **error);
 typedef struct QueueReaderOps {
     const char *name;
     const char *revival;
+    unsigned turn_reads;
     size_t (*room)(void *opaque);
     bool (*take)(void *opaque, size_t len);
     int (*refused)(void *opaque, int err);
@@ -122,7 +125,7 @@ void queue_reader_init(QueueReader *reader, AioContext *ctx,
 int queue_reader_start(QueueReader *reader);
 
 /**
- * queue_reader_run() - one turn, and watch the fd as the owner's room demands
+ * queue_reader_run() - one read, and watch the fd as the owner's room demands
  *
  * Resumes a reader that waited for room. Harmless at any time.
  *
