@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const BenchSuite *const suites[] = {
@@ -105,6 +106,14 @@ static FILE *open_json(void)
     return file;
 }
 
+/* Else it is a pipe, say, which takes all once. */
+static bool is_file(FILE *file)
+{
+    struct stat st;
+
+    return json_path && fstat(fileno(file), &st) == 0 && S_ISREG(st.st_mode);
+}
+
 /* All so far: a suite that fails ends the program, but not what is known. */
 static void write_json(const Bench *bench, FILE *file)
 {
@@ -146,7 +155,7 @@ static void run_suites(Bench *bench, FILE *json)
         if (!names || g_strv_contains((const char *const *)names,
                                       suites[i]->name)) {
             run_suite(bench, suites[i]);
-            if (json != stdout) {
+            if (is_file(json)) {
                 write_json(bench, json);
             }
         }
@@ -204,8 +213,9 @@ int main(int argc, char **argv)
     bench.known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     run_suites(&bench, json);
     check_only(&bench);
-    if (json == stdout && !figures_write(bench.figures, quick, json)) {
-        bench_fail("standard output: %s", g_strerror(errno));
+    if (!is_file(json) && !figures_write(bench.figures, quick, json)) {
+        bench_fail("--json %s: %s", json_path ? json_path : "(standard output)",
+                   g_strerror(errno));
     }
     g_hash_table_unref(bench.known);
     figures_free(bench.figures);

@@ -287,7 +287,7 @@ def other_targets():
     yield Target("page request, p50: to the ping-pong",
                  versus("pages/round-trip/p50", LIMIT), at_most=2)
     yield Target("page request, kernel's queue, p50: to the ping-pong",
-                 versus("pages/round-trip-kernel/p50", LIMIT), at_most=2)
+                 versus("pages/round-trip-kernel/p50", LIMIT))
     yield Target("page request, loaded: p99 to p50",
                  versus_own("pages/loaded/p99", "pages/loaded/p50"), at_most=4)
     for kind in "busy", "idle":

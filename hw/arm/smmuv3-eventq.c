@@ -83,6 +83,7 @@ typedef struct Outcome {
     uint64_t delivered;
     uint64_t discarded;
     uint64_t lost;
+    bool malformed;
     bool aborted;
 } Outcome;
 
@@ -134,19 +135,15 @@ static bool find_slots(Smmuv3 *s, Slots *slots, size_t written, size_t room)
 static const uint8_t *write_burst(Slots *slots, VeventStream *stream,
                                   const uint8_t *record, uint32_t sid)
 {
-    /*
-     * A copy, since for all the compiler knows the original is where the slots
-     * are; and of a size that it knows.
-     */
+    /* For all the compiler knows the original is where the slots are. */
     VeventStream cursor = *stream;
     uint8_t *slot = slots->next;
     uint8_t *end = slot + slots->left * SMMUV3_EVENT_BYTES;
 
-    cursor.record_size = SMMUV3_EVENT_BYTES;
     do {
         guest_words_copy(slot, record, SMMUV3_EVENT_BYTES / 8);
         slot += SMMUV3_EVENT_BYTES;
-        record = vevent_stream_follow(&cursor);
+        record = vevent_stream_follow(&cursor, SMMUV3_EVENT_BYTES);
     } while (record && record_sid(record) == sid && slot < end);
     *stream = cursor;
     *slots = (Slots){ slot, (end - slot) / SMMUV3_EVENT_BYTES };
@@ -163,6 +160,7 @@ static const uint8_t *next_record(VeventStream *stream, Outcome *outcome)
         kind = vevent_stream_next(stream, &event);
         outcome->lost += event.lost;
     } while (kind == VEVENT_LOST);
+    outcome->malformed |= kind == VEVENT_MALFORMED;
     return event.data;
 }
 
@@ -175,7 +173,6 @@ static void write_records(Smmuv3 *s, VeventStream *stream, Outcome *outcome)
 {
     const size_t room = guest_ring_room(&s->eventq.ring);
     const uint8_t *record = next_record(stream, outcome);
-    bool writable = s->eventq.writable;
     Slots slots = { 0 };
 
     while (record) {
@@ -183,7 +180,8 @@ static void write_records(Smmuv3 *s, VeventStream *stream, Outcome *outcome)
         size_t left = room - outcome->delivered;
         size_t count;
 
-        if (!writable || !device_map_find_virt(s->parent.devices, sid)) {
+        if (!s->eventq.writable || outcome->aborted ||
+            !device_map_find_virt(s->parent.devices, sid)) {
             outcome->discarded++;
             record = NULL;
         } else if (left == 0) {
@@ -196,7 +194,6 @@ static void write_records(Smmuv3 *s, VeventStream *stream, Outcome *outcome)
             outcome->delivered += count - slots.left;
         } else {
             outcome->aborted = true;
-            writable = false;
         }
         record = record ? record : next_record(stream, outcome);
     }
@@ -263,7 +260,7 @@ uint32_t smmuv3_eventq_deliver(void *opaque, VeventStream *stream)
     lock_release(&s->parent.ring_lock);
 
     counter_add(&counters->reads, 1);
-    counter_add(&counters->malformed, vevent_stream_is_malformed(stream));
+    counter_add(&counters->malformed, outcome.malformed);
     counter_add(&counters->delivered, outcome.delivered);
     counter_add(&counters->discarded, outcome.discarded);
     counter_add(&counters->lost, outcome.lost);

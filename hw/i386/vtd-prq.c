@@ -117,17 +117,6 @@ static PrqCheck check_group(Vtd *v, const PageGroup *group)
     return check;
 }
 
-/* One section for all: those of each walk cost next to nothing inside it. */
-static void check_groups(Vtd *v, const PageGroup *groups, PrqCheck *checks,
-                         size_t count)
-{
-    rcu_section_enter();
-    for (size_t i = 0; i < count; i++) {
-        checks[i] = check_group(v, &groups[i]);
-    }
-    rcu_section_leave();
-}
-
 static void record_fault(Vtd *v, const PageGroup *group, const PrqCheck *check)
     REQUIRES(&v->parent.ring_lock)
 {
@@ -250,11 +239,9 @@ static void deliver_locked(Vtd *v, PrqBatch *batch, PageGroup *groups,
     batch->ring = vtd_prq_ring(v);
     batch->base = vtd_reg64(v, R_PQA) & FIELD_MASK(PQA, PQA);
     batch->overflow = FIELD_GET(v->reg[R_PRS], PRS, PRO);
-    rcu_section_enter();
     for (size_t i = 0; i < count; i++) {
         deliver_group(v, batch, &groups[i], &checks[i]);
     }
-    rcu_section_leave();
     publish_locked(v, batch);
 }
 
@@ -265,10 +252,15 @@ void vtd_prq_deliver(void *opaque, PageGroup *groups, size_t count)
     PrqBatch batch = { 0 };
 
     g_assert(count <= G_N_ELEMENTS(checks));
-    check_groups(v, groups, checks, count);
+    /* One section for all: those of each walk cost next to nothing inside it. */
+    rcu_section_enter();
+    for (size_t i = 0; i < count; i++) {
+        checks[i] = check_group(v, &groups[i]);
+    }
     lock_acquire(&v->parent.ring_lock);
     deliver_locked(v, &batch, groups, checks, count);
     lock_release(&v->parent.ring_lock);
+    rcu_section_leave();
     if (batch.aborted) {
         viommu_warn_once(&v->parent, VTD_WARN_PRQ_ABORT,
                          "the page request queue at 0x%" PRIx64

@@ -184,7 +184,7 @@ static bool reader_step(QueueReader *reader, bool ready, bool *taken)
     return reader_take(reader) && queue_reader_is_open(reader);
 }
 
-/* Reads as long as they come back full: there is more then, mostly. */
+/* Reads until one comes back less than half full: that was all, mostly. */
 static void reader_turn(QueueReader *reader, bool ready)
 {
     for (unsigned reads = 0; reads < reader->ops->turn_reads; reads++) {
@@ -302,6 +302,7 @@ void queue_reader_init(QueueReader *reader, AioContext *ctx,
                        const HostQueue *queue, void *buf,
                        const QueueReaderOps *ops, void *opaque)
 {
+    g_assert(ops->turn_reads > 0);
     *reader = (QueueReader){
         .ops = ops, .opaque = opaque, .ctx = ctx, .buf = buf, .queue = *queue,
     };

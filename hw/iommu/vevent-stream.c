@@ -20,7 +20,6 @@ static uint32_t numbers_before(const VeventStream *stream, uint32_t sequence)
 static VeventKind take_malformed(VeventStream *stream)
 {
     stream->pos = stream->end;
-    stream->malformed = true;
     return VEVENT_MALFORMED;
 }
 
@@ -58,7 +57,6 @@ void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len)
     stream->pos = buf;
     /* An empty read may come with no buffer; NULL + 0 is not C. */
     stream->end = len ? stream->pos + len : stream->pos;
-    stream->malformed = false;
 }
 
 VeventKind vevent_stream_next(VeventStream *stream, Vevent *event)

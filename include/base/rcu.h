@@ -4,8 +4,8 @@
  * ThreadSanitizer.
  *
  * A read section costs two fences, some 60 ns, and next to nothing inside of
- * another one: so there is one per batch, not per item. The memb flavour's
- * costs 2 ns, but its grace periods interrupt each CPU that runs a thread of
+ * another one: so where items come in batches it is around a batch, not an
+ * item. The memb flavour's costs 2 ns, but its grace periods interrupt each CPU that runs a thread of
  * the process, in a monitor also those that are in a guest.
  *
  * liburcu is not instrumented, so the two edges that it gives - end of a read
@@ -33,7 +33,8 @@
 #define RCU_TSAN_ACQUIRE(p) ((void)0)
 #endif
 
-#if defined(_URCU_H) && !defined(RCU_MB)
+#if defined(RCU_MEMBARRIER) || defined(RCU_SIGNAL) || \
+    (defined(_URCU_H) && !defined(RCU_MB))
 #error "include base/rcu.h before <urcu.h>, or define RCU_MB: another flavour's \
 threads are not registered with ours"
 #endif

@@ -72,10 +72,10 @@ static void read_vevents(VeventStream *stream, uint64_t *position,
             size_t run = run_of_items(items, count, i, *position);
 
             for (size_t k = 1; k <= run; k++) {
-                g_assert_true(vevent_stream_follow(stream) ==
+                g_assert_true(vevent_stream_follow(stream, RECORD_SIZE) ==
                               buf + items[i + k].at);
             }
-            g_assert_null(vevent_stream_follow(stream));
+            g_assert_null(vevent_stream_follow(stream, RECORD_SIZE));
             *position += run;
             i += run;
         }

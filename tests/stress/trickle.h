@@ -19,10 +19,10 @@
 #define TRICKLE_NOISY 3
 
 /*
- * What a unit may get in the turn under way and the one after: busy polling,
- * resuming and its fd each have a batch in a turn; and as much again.
+ * What a unit may get in the turn under way and the one after, each: what busy
+ * polling has read, a batch as it resumes, and those of its fd's turn.
  */
-#define TRICKLE_MOST (8 * EVENT_PUMP_BATCH)
+#define TRICKLE_MOST (2 * (EVENT_PUMP_READS + 2) * EVENT_PUMP_BATCH)
 
 /**
  * struct Trickle - the unit and those it is measured by

@@ -151,6 +151,8 @@ static void test_behind_of_nothing_is_no_spin(Fixture *f, gconstpointer data)
     g_assert_cmpuint(f->sink.failures, ==, 0);
 }
 
+#define MORE_THAN_A_TURN (EVENT_PUMP_READS * EVENT_PUMP_BATCH)
+
 /* What one has read waits while another reads into the context's buffer. */
 static void test_hits_of_two_pumps_at_once(Fixture *f, gconstpointer data)
 {
@@ -161,19 +163,20 @@ static void test_hits_of_two_pumps_at_once(Fixture *f, gconstpointer data)
     start_polling(f);
     start_polling(&second);
     for (unsigned round = 0; round < 10; round++) {
-        /* Each is behind in every other turn, and then not the other. */
+        /* One is behind after its turn, the other not, and then vice versa. */
         Fixture *one = round % 2 ? f : &second;
         Fixture *other = round % 2 ? &second : f;
 
         poll_until_idle(f);
-        push_events(&one->host, 500);
+        push_events(&one->host, MORE_THAN_A_TURN);
         g_assert_true(aio_poll(f->ctx, true));
+        g_assert_cmpuint(one->host.pending->len, >, 0);
         push_events(&other->host, 5);
         g_assert_true(aio_poll(f->ctx, true));
     }
     poll_until_idle(f);
-    assert_payloads(f, 1 + 5 * 505);
-    assert_payloads(&second, 1 + 5 * 505);
+    assert_payloads(f, 1 + 5 * (MORE_THAN_A_TURN + 5));
+    assert_payloads(&second, 1 + 5 * (MORE_THAN_A_TURN + 5));
     teardown(&second, NULL);
 }
 

@@ -26,6 +26,8 @@ typedef struct Owner {
     int fd;
     /* The host's script. */
     size_t first;               /* bytes of the first record; 0: none left */
+    unsigned more;              /* like it, behind it */
+    unsigned good;              /* reads before err's turn comes */
     int err;                    /* errno of reads, ... */
     unsigned err_times;         /* ... this often */
     size_t lie;                 /* reads say that they gave so much more */
@@ -40,7 +42,7 @@ typedef struct Owner {
     unsigned takes;
     unsigned refusals;
     bool grow;                  /* refused: ask for one byte more */
-    bool close_in_take;
+    unsigned close_in_take;     /* in the nth; 0: in none */
     char *failure;
     char buf[BUF_SIZE];
     char other_buf[BUF_SIZE];
@@ -59,7 +61,9 @@ static ssize_t host_read(HostIommu *host, int fd, void *buf, size_t count)
 
     o->reads++;
     o->last_buf = buf;
-    if (o->err_times > 0) {
+    if (o->good > 0) {
+        o->good--;
+    } else if (o->err_times > 0) {
         o->err_times--;
         errno = o->err;
         return -1;
@@ -68,7 +72,8 @@ static ssize_t host_read(HostIommu *host, int fd, void *buf, size_t count)
         errno = EINVAL;
         return -1;
     }
-    o->first = 0;
+    o->first = o->more > 0 ? o->first : 0;
+    o->more -= o->more > 0;
     memset(buf, 'x', len);
     return len + o->lie;
 }
@@ -110,7 +115,7 @@ static bool owner_take(void *opaque, size_t len)
 
     o->takes++;
     o->taken += len;
-    if (o->close_in_take) {
+    if (o->takes == o->close_in_take) {
         queue_reader_close(&o->reader);
     }
     return true;
@@ -140,6 +145,15 @@ static const QueueReaderOps plain_ops = {
     .name = "test queue",
     .revival = "the test ends",
     .turn_reads = 1,
+    .room = owner_room,
+    .take = owner_take,
+    .failed = owner_failed,
+};
+
+static const QueueReaderOps greedy_ops = {
+    .name = "test queue",
+    .revival = "the test ends",
+    .turn_reads = 4,
     .room = owner_room,
     .take = owner_take,
     .failed = owner_failed,
@@ -301,6 +315,7 @@ static size_t room_in_other_buf(void *opaque)
 
 static const QueueReaderOps moving_ops = {
     .name = "test queue",
+    .turn_reads = 1,
     .room = room_in_other_buf,
     .take = owner_take,
     .failed = owner_failed,
@@ -319,13 +334,95 @@ static void test_closed_in_take(Owner *o, gconstpointer ops)
     queue_reader_run(&o->reader);
     set_ready(o, true);
     o->first = 5;
-    o->close_in_take = true;
+    o->close_in_take = 1;
     g_assert_true(aio_poll(o->ctx, false));
     g_assert_cmpuint(o->taken, ==, 5);
     g_assert_false(aio_poll(o->ctx, false));
     g_assert_false(queue_reader_run(&o->reader));
     g_assert_cmpuint(o->closed, ==, 1);
 }
+
+/* ---- Reads of a turn ---- */
+
+/* One turn, with @first and @more records ready. */
+static void greedy_turn(Owner *o, size_t first, unsigned more)
+{
+    queue_reader_run(&o->reader);
+    o->reads = 0;
+    o->first = first;
+    o->more = more;
+    set_ready(o, true);
+    g_assert_true(aio_poll(o->ctx, false));
+}
+
+static void test_turn_has_a_budget(Owner *o, gconstpointer ops)
+{
+    greedy_turn(o, BUF_SIZE, 9);
+    g_assert_cmpuint(o->reads, ==, 4);
+    g_assert_cmpuint(o->takes, ==, 4);
+}
+
+static void test_turn_ends_with_half_a_read(Owner *o, gconstpointer ops)
+{
+    greedy_turn(o, BUF_SIZE / 2, 9);
+    g_assert_cmpuint(o->reads, ==, 1);
+    o->first = BUF_SIZE / 2 + 1;
+    g_assert_true(aio_poll(o->ctx, false));
+    g_assert_cmpuint(o->reads, ==, 5);
+}
+
+/* Only the first is to a fd that said that there is something. */
+static void test_read_in_vain_in_a_turn_is_no_failure(Owner *o,
+                                                      gconstpointer ops)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        o->good = 2 + i % 3;            /* the first one is not in the turn */
+        o->err = EIO;
+        o->err_times = i % 2;           /* else it gives nothing */
+        greedy_turn(o, BUF_SIZE, i % 3);
+        g_assert_cmpuint(o->reads, ==, 2 + i % 3);
+        set_ready(o, false);
+        o->err_times = 0;
+    }
+    g_assert_null(o->failure);
+    g_assert_cmpuint(o->reader.failures, ==, 0);
+}
+
+static bool take_two(void *opaque, size_t len)
+{
+    Owner *o = opaque;
+
+    owner_take(o, len);
+    o->room = o->takes < 2 ? BUF_SIZE : 0;
+    return true;
+}
+
+static const QueueReaderOps two_ops = {
+    .name = "test queue",
+    .revival = "the test ends",
+    .turn_reads = 4,
+    .room = owner_room,
+    .take = take_two,
+    .failed = owner_failed,
+};
+
+static void test_turn_ends_without_room(Owner *o, gconstpointer ops)
+{
+    greedy_turn(o, BUF_SIZE, 9);
+    g_assert_cmpuint(o->reads, ==, 2);
+    g_assert_false(aio_poll(o->ctx, false));
+}
+
+static void test_closed_in_a_later_take(Owner *o, gconstpointer ops)
+{
+    o->close_in_take = 2;
+    greedy_turn(o, BUF_SIZE, 9);
+    g_assert_cmpuint(o->reads, ==, 2);
+    g_assert_false(aio_poll(o->ctx, false));
+    g_assert_cmpuint(o->closed, ==, 1);
+}
+
+/* ---- Patience ---- */
 
 /* Not by the sum of both: each kind has its own patience. */
 static void test_try_again_is_no_failure(Owner *o, gconstpointer ops)
@@ -490,6 +587,14 @@ int main(int argc, char **argv)
         test_more_than_was_asked_for_is_a_failure);
     ADD("buffer-replaced-in-room", moving_ops, test_buffer_replaced_in_room);
     ADD("closed-in-take", plain_ops, test_closed_in_take);
+    ADD("turn/has-a-budget", greedy_ops, test_turn_has_a_budget);
+    ADD("turn/ends-with-half-a-read", greedy_ops,
+        test_turn_ends_with_half_a_read);
+    ADD("turn/read-in-vain-is-no-failure", greedy_ops,
+        test_read_in_vain_in_a_turn_is_no_failure);
+    ADD("turn/ends-without-room", two_ops, test_turn_ends_without_room);
+    ADD("turn/closed-in-a-later-take", greedy_ops,
+        test_closed_in_a_later_take);
     ADD("try-again-is-no-failure", plain_ops, test_try_again_is_no_failure);
     ADD("patience-begins-anew", plain_ops, test_patience_begins_anew);
     ADD("settle-takes-what-polling-read", plain_ops,

@@ -451,7 +451,7 @@ static void test_loss_between_events(void)
     assert_counts(4, 0, 2);
 }
 
-/* The part before the header meets the abort: the one behind is discarded. */
+/* All events are discarded for the abort, on either side of the header. */
 static void test_abort_before_loss_between_events(void)
 {
     message_log_start();

@@ -4,10 +4,10 @@
  * into a buffer no faster than its owner has room, paused, given up when it
  * fails, closed and destroyed.
  *
- * Each read is handed over before the next. A turn is one read, or a few while
- * they come back full: that is the budget, so other fds of the context get
- * theirs in between. Without room the fd is not watched; queue_reader_run()
- * goes on when there is some.
+ * Each read is handed over before the next. A turn is one read, or a few as
+ * long as more than half of what was asked comes back: that is the budget, so
+ * other fds of the context get theirs in between. Without room the fd is not
+ * watched; queue_reader_run() goes on when there is some.
  *
  * Threads: the home thread of the AioContext only, queue_reader_init()
  *          excepted.

@@ -19,7 +19,6 @@
 
 #include "host/iommufd-abi.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -66,7 +65,6 @@ typedef struct VeventStream {
     const uint8_t *end;
     size_t record_size;         /* [const] */
     uint32_t expected;          /* the next sequence number without a loss */
-    bool malformed;             /* this read was, as far as it was taken */
 } VeventStream;
 
 /**
@@ -97,15 +95,17 @@ VeventKind vevent_stream_next(VeventStream *stream, Vevent *event);
  * That is an event of the number that is due: nearly always what comes. It is
  * inline, since a loop that copies each event has it nearly for nothing, and
  * a pass of its own over all headers has not.
+ * @record_size: the stream's, for the compiler to know if the caller does
  *
  * Return: its data, as in Vevent; or NULL and nothing is taken: whatever comes
  * is for vevent_stream_next().
  */
-static inline const uint8_t *vevent_stream_follow(VeventStream *stream)
+static inline const uint8_t *vevent_stream_follow(VeventStream *stream,
+                                                  size_t record_size)
 {
     const uint8_t *pos = stream->pos;
     struct iommufd_vevent_header header;
-    const size_t bytes = sizeof(header) + stream->record_size;
+    const size_t bytes = sizeof(header) + record_size;
 
     if ((size_t)(stream->end - pos) < bytes) {
         return NULL;
@@ -117,12 +117,6 @@ static inline const uint8_t *vevent_stream_follow(VeventStream *stream)
     stream->pos = pos + bytes;
     stream->expected = (stream->expected + 1) % VEVENT_NUMBERS;
     return pos + sizeof(header);
-}
-
-/* Was there a VEVENT_MALFORMED since the last feed? */
-static inline bool vevent_stream_is_malformed(const VeventStream *stream)
-{
-    return stream->malformed;
 }
 
 #endif
