@@ -271,8 +271,8 @@ static gint compare_ids_down(gconstpointer a, gconstpointer b)
 /*
  * Of the IDs that are ours only, since a host that was handed to us may have
  * others. A HWPT that comes and goes with an attachment to an IOAS is not among
- * them: if it were left, so would be the device and the IOAS. Users have higher ones than what they use, as a rule: from the top
- * down.
+ * them: if it were left, so would be the device and the IOAS. Users have higher
+ * ones than what they use, as a rule: from the top down.
  */
 static uint64_t count_left(HostIommu *base)
 {

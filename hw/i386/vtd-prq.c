@@ -252,7 +252,7 @@ void vtd_prq_deliver(void *opaque, PageGroup *groups, size_t count)
     PrqBatch batch = { 0 };
 
     g_assert(count <= G_N_ELEMENTS(checks));
-    /* One section for all: those of each walk cost next to nothing inside it. */
+    /* One section for all: those of a walk cost next to nothing inside it. */
     rcu_section_enter();
     for (size_t i = 0; i < count; i++) {
         checks[i] = check_group(v, &groups[i]);

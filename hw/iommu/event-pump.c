@@ -21,7 +21,7 @@ G_STATIC_ASSERT(READ_BYTES <= AIO_SCRATCH_BYTES);
 /* But busy polling's reads, which wait for their handlers. */
 #define POLLED_RECORDS 32
 
-/* Interrupted reads in a row, after which a queue that closes is left as it is. */
+/* Interrupted reads in a row, after which a queue that closes is left. */
 #define MAX_INTERRUPTS 16
 
 struct EventPump {

@@ -5,8 +5,9 @@
  *
  * A read section costs two fences, some 60 ns, and next to nothing inside of
  * another one: so where items come in batches it is around a batch, not an
- * item. The memb flavour's costs 2 ns, but its grace periods interrupt each CPU that runs a thread of
- * the process, in a monitor also those that are in a guest.
+ * item. The memb flavour's costs 2 ns, but its grace periods interrupt each CPU
+ * that runs a thread of the process, in a monitor also those that are in a
+ * guest.
  *
  * liburcu is not instrumented, so the two edges that it gives - end of a read
  * section to end of a grace period, rcu_defer() to its callback - are told to
@@ -35,8 +36,7 @@
 
 #if defined(RCU_MEMBARRIER) || defined(RCU_SIGNAL) || \
     (defined(_URCU_H) && !defined(RCU_MB))
-#error "include base/rcu.h before <urcu.h>, or define RCU_MB: another flavour's \
-threads are not registered with ours"
+#error "base/rcu.h goes before <urcu.h>, or define RCU_MB: flavours do not mix"
 #endif
 #ifndef RCU_MB
 #define RCU_MB
