@@ -10,8 +10,9 @@
  * END is an exit status, or SIG and the number of a signal; both that and
  * PATTERN are regular expressions; ARGUMENTS one word, with spaces between
  * them. Where bugs are planted by the linker (planted.c), NAME says which of
- * them the program has. Goes by the runner's time limit, as a silent detector
- * may mean a real deadlock.
+ * them the program has. ThreadSanitizer names no functions: for that it would
+ * fork, and whoever closes a queue's fd meanwhile finds that the child holds it.
+ * Goes by the runner's time limit, as a silent detector may mean a real deadlock.
  */
 #include <glib.h>
 #include <stdlib.h>
@@ -21,6 +22,15 @@
 static char **command;           /* and its arguments */
 static const char *wanted_end;
 static const char *pattern;
+
+static void keep_tsan_from_forking(void)
+{
+    const char *options = g_getenv("TSAN_OPTIONS");
+    g_autofree char *more = g_strconcat(options ? options : "",
+                                        ":symbolize=0", NULL);
+
+    g_setenv("TSAN_OPTIONS", more, TRUE);
+}
 
 /* As END is written. */
 static char *end_string(int status)
@@ -63,6 +73,7 @@ int main(int argc, char **argv)
     }
     path = g_strdup_printf("/stress/%s/is-reported", argv[1]);
     g_setenv("STRESS_PLANTED", argv[1], TRUE);
+    keep_tsan_from_forking();
     wanted_end = g_strdup_printf("^(%s)$", argv[2]);
     pattern = argv[3];
     words = g_strsplit(argc == 6 ? argv[5] : "", " ", 0);
