@@ -130,24 +130,30 @@ static bool find_slots(Smmuv3 *s, Slots *slots, size_t written, size_t room)
  * Write @record, and the events that follow it at once, as long as they are of
  * the same stream @sid and there are slots: events come in bursts. A record is
  * little-endian, as the guest's memory is.
- * Return: the record that came and was not written, or NULL.
  */
-static const uint8_t *write_burst(Slots *slots, VeventStream *stream,
-                                  const uint8_t *record, uint32_t sid)
+static void write_burst(Slots *slots, VeventStream *stream,
+                        const uint8_t *record, uint32_t sid)
 {
     /* For all the compiler knows the original is where the slots are. */
     VeventStream cursor = *stream;
+    size_t ahead = vevent_stream_ahead(&cursor, SMMUV3_EVENT_BYTES);
+    size_t more = MIN(slots->left - 1, ahead);
     uint8_t *slot = slots->next;
-    uint8_t *end = slot + slots->left * SMMUV3_EVENT_BYTES;
 
-    do {
+    guest_words_copy(slot, record, SMMUV3_EVENT_BYTES / 8);
+    slot += SMMUV3_EVENT_BYTES;
+    for (size_t i = 0; i < more; i++) {
+        record = vevent_stream_peek(&cursor);
+        if (!record || record_sid(record) != sid) {
+            break;
+        }
         guest_words_copy(slot, record, SMMUV3_EVENT_BYTES / 8);
         slot += SMMUV3_EVENT_BYTES;
-        record = vevent_stream_follow(&cursor, SMMUV3_EVENT_BYTES);
-    } while (record && record_sid(record) == sid && slot < end);
+        vevent_stream_take(&cursor, SMMUV3_EVENT_BYTES);
+    }
     *stream = cursor;
-    *slots = (Slots){ slot, (end - slot) / SMMUV3_EVENT_BYTES };
-    return record;
+    slots->left -= (slot - slots->next) / SMMUV3_EVENT_BYTES;
+    slots->next = slot;
 }
 
 /* Count what is lost before the next event. Return: its record, or NULL. */
@@ -183,19 +189,18 @@ static void write_records(Smmuv3 *s, VeventStream *stream, Outcome *outcome)
         if (!s->eventq.writable || outcome->aborted ||
             !device_map_find_virt(s->parent.devices, sid)) {
             outcome->discarded++;
-            record = NULL;
         } else if (left == 0) {
             outcome->lost++;
-            record = NULL;
         } else if (slots.left > 0 ||
                    find_slots(s, &slots, outcome->delivered, left)) {
             count = slots.left;
-            record = write_burst(&slots, stream, record, sid);
+            write_burst(&slots, stream, record, sid);
             outcome->delivered += count - slots.left;
         } else {
             outcome->aborted = true;
+            outcome->discarded++;
         }
-        record = record ? record : next_record(stream, outcome);
+        record = next_record(stream, outcome);
     }
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Invariant: expected is one above the last number that was accounted for,
- * delivered or lost. Only a well-formed item moves it, so whatever is skipped
- * turns up in the difference to the next item, once.
+ * Invariant: the number that is due is one above the last that was accounted
+ * for, delivered or lost. Only a well-formed item moves it, so whatever is
+ * skipped turns up in the difference to the next item, once.
  */
 #include "hw/iommu/vevent-stream.h"
 
@@ -11,10 +11,24 @@ static size_t bytes_left(const VeventStream *stream)
     return stream->end - stream->pos;
 }
 
-/* Numbers from the next expected one up to @sequence, which is not counted. */
+static uint32_t number_due(const VeventStream *stream)
+{
+    return stream->due >> 32;
+}
+
+static void set_due(VeventStream *stream, uint32_t number)
+{
+    struct iommufd_vevent_header header = {
+        .sequence = number % VEVENT_NUMBERS,
+    };
+
+    stream->due = vevent_header_value(&header);
+}
+
+/* Numbers from the one that is due up to @sequence, which is not counted. */
 static uint32_t numbers_before(const VeventStream *stream, uint32_t sequence)
 {
-    return (sequence - stream->expected) % VEVENT_NUMBERS;
+    return (sequence - number_due(stream)) % VEVENT_NUMBERS;
 }
 
 static VeventKind take_malformed(VeventStream *stream)
@@ -29,7 +43,7 @@ static VeventKind take_lost(VeventStream *stream, uint32_t sequence,
     event->sequence = sequence;
     /* The header has the number of the last lost event, so that one counts. */
     event->lost = numbers_before(stream, sequence + 1);
-    stream->expected = (sequence + 1) % VEVENT_NUMBERS;
+    set_due(stream, sequence + 1);
     return VEVENT_LOST;
 }
 
@@ -43,7 +57,7 @@ static VeventKind take_event(VeventStream *stream, uint32_t sequence,
     event->sequence = sequence;
     event->lost = numbers_before(stream, sequence);
     stream->pos += stream->record_size;
-    stream->expected = (sequence + 1) % VEVENT_NUMBERS;
+    set_due(stream, sequence + 1);
     return VEVENT_EVENT;
 }
 

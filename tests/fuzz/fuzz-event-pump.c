@@ -11,6 +11,7 @@
 #include "hostile-host.h"
 #include "hw/iommu/event-pump.h"
 #include "stream-oracle.h"
+#include "tests/support/vevent-follow.h"
 
 #include "host/iommufd-abi.h"
 #include "message-log.h"
@@ -120,7 +121,7 @@ static size_t take_events(Rig *rig, VeventStream *stream, uint64_t *lost)
     Vevent event;
 
     for (size_t i = 0; i < rig->count; i++) {
-        follower = i % 3 ? vevent_stream_follow(stream, RECORD_SIZE) : NULL;
+        follower = i % 3 ? vevent_follow(stream, RECORD_SIZE) : NULL;
         kind = VEVENT_EVENT;
         event = (Vevent){ .data = follower };
         if (!follower) {

@@ -17,7 +17,7 @@
  *
  * mutate: BAD_NO_CUT hw/iommu/vevent-stream.c s/bytes_left(stream) < stream->record_size/0/
  * mutate: BAD_NO_HEADER hw/iommu/vevent-stream.c s/bytes_left(stream) < sizeof(header)/0/
- * mutate: BAD_MASK hw/iommu/vevent-stream.c s/return (sequence - stream->expected) % VEVENT_NUMBERS/return sequence - stream->expected/
+ * mutate: BAD_MASK hw/iommu/vevent-stream.c s/return (sequence - number_due(stream)) % VEVENT_NUMBERS/return sequence - number_due(stream)/
  * mutate: BAD_LAST_LOST hw/iommu/vevent-stream.c s/numbers_before(stream, sequence + 1)/numbers_before(stream, sequence)/
  * mutate: BAD_NO_SKIP hw/iommu/vevent-stream.c s/stream->pos = stream->end;//
  */
@@ -90,10 +90,10 @@ int main(void)
     ASSUME(buf);
 
     vevent_stream_init(&stream, record_size);
-    CHECK("the first number is 0", stream.expected == 0);
+    CHECK("the first number is 0", stream.due == 0);
     vevent_stream_feed(&stream, buf, len);
     CHECK("a read begins at its beginning", stream.pos == buf);
-    stream.expected = expected;
+    set_due(&stream, expected);
     stream.pos = buf + done;
 
     kind = vevent_stream_next(&stream, &event);
@@ -109,7 +109,7 @@ int main(void)
         check_item(&stream, kind, &event, buf, len, &expected);
     }
     CHECK("what is expected is the next number",
-          stream.expected == expected % NUMBERS);
+          number_due(&stream) == expected % NUMBERS);
     free(buf);
     return 0;
 }

@@ -59,12 +59,14 @@ typedef struct Vevent {
 
 /**
  * struct VeventStream - opaque to its users, who embed it
+ *
+ * An event is due that has no flags, and one number: both are one comparison.
  */
 typedef struct VeventStream {
     const uint8_t *pos;
     const uint8_t *end;
     size_t record_size;         /* [const] */
-    uint32_t expected;          /* the next sequence number without a loss */
+    uint64_t due;               /* header_value() of the next without a loss */
 } VeventStream;
 
 /**
@@ -89,34 +91,64 @@ void vevent_stream_feed(VeventStream *stream, const void *buf, size_t len);
  */
 VeventKind vevent_stream_next(VeventStream *stream, Vevent *event);
 
-/**
- * vevent_stream_follow() - take the next event, if it follows at once
+/*
+ * A burst: events that follow each other at once, each of the number that is
+ * due. Nearly all come so. A loop that copies them asks vevent_stream_ahead()
+ * once, then peeks and takes, up to that often. These are inline, and the loop
+ * has but one comparison for them, since copying an event takes no longer than
+ * a few more would, or than a pass of its own over all headers.
  *
- * That is an event of the number that is due: nearly always what comes. It is
- * inline, since a loop that copies each event has it nearly for nothing, and
- * a pass of its own over all headers has not.
  * @record_size: the stream's, for the compiler to know if the caller does
- *
- * Return: its data, as in Vevent; or NULL and nothing is taken: whatever comes
- * is for vevent_stream_next().
  */
-static inline const uint8_t *vevent_stream_follow(VeventStream *stream,
-                                                  size_t record_size)
-{
-    const uint8_t *pos = stream->pos;
-    struct iommufd_vevent_header header;
-    const size_t bytes = sizeof(header) + record_size;
 
-    if ((size_t)(stream->end - pos) < bytes) {
-        return NULL;
-    }
-    memcpy(&header, pos, sizeof(header));
-    if (header.flags != 0 || header.sequence != stream->expected) {
-        return NULL;
-    }
-    stream->pos = pos + bytes;
-    stream->expected = (stream->expected + 1) % VEVENT_NUMBERS;
-    return pos + sizeof(header);
+/* As the struct it comes from is one word, compilers load it as one. */
+static inline uint64_t
+vevent_header_value(const struct iommufd_vevent_header *header)
+{
+    return (uint64_t)header->sequence << 32 | header->flags;
+}
+
+/**
+ * vevent_stream_ahead() - how many events may follow at once, at most
+ *
+ * So many have room in this read, and numbers before they wrap. That one is
+ * for vevent_stream_next(), like all else that is no burst.
+ */
+static inline size_t vevent_stream_ahead(const VeventStream *stream,
+                                         size_t record_size)
+{
+    size_t records = (size_t)(stream->end - stream->pos) /
+                     (sizeof(struct iommufd_vevent_header) + record_size);
+    size_t numbers = VEVENT_NUMBERS - 1 - (stream->due >> 32);
+
+    return records < numbers ? records : numbers;
+}
+
+/**
+ * vevent_stream_peek() - look at the next event, if it follows at once
+ *
+ * Only while there is something ahead.
+ *
+ * Return: its data, as in Vevent; or NULL: whatever comes is for
+ * vevent_stream_next().
+ */
+static inline const uint8_t *vevent_stream_peek(const VeventStream *stream)
+{
+    struct iommufd_vevent_header header;
+
+    memcpy(&header, stream->pos, sizeof(header));
+    return vevent_header_value(&header) == stream->due
+               ? stream->pos + sizeof(header)
+               : NULL;
+}
+
+/**
+ * vevent_stream_take() - take the event that vevent_stream_peek() gave
+ */
+static inline void vevent_stream_take(VeventStream *stream, size_t record_size)
+{
+    stream->pos += sizeof(struct iommufd_vevent_header) + record_size;
+    stream->due += UINT64_C(1) << 32;
 }
 
 #endif
