@@ -102,6 +102,11 @@ bool bench_wants(const Bench *bench, const char *competitor)
            g_strv_contains((const char *const *)bench->only, competitor);
 }
 
+unsigned bench_handicap(const Bench *bench, const char *competitor)
+{
+    return g_str_has_prefix(competitor, FIGURES_OURS) ? bench->handicap : 0;
+}
+
 void bench_alternate(Bench *bench, size_t count, BenchFunc *func,
                      void *opaque)
 {

@@ -35,8 +35,7 @@ typedef enum BenchCpu {
  *          and pipes: what cannot be measured there is left out
  * @only: names of competitors (a GStrv), or NULL for all
  * @known: names that bench_wants() was asked for, a set
- * @handicap: percent, 0 but in the test of the guard: of vpump, by
- *            event_source_set_handicap(), in suite-throughput.c
+ * @handicap: percent, 0 but in the test of the guard: as bench_handicap()
  */
 typedef struct Bench {
     Figures *figures;
@@ -99,6 +98,12 @@ bool bench_find_cpus(GError **error);
 
 /* Whether @competitor was asked for. */
 bool bench_wants(const Bench *bench, const char *competitor);
+
+/*
+ * What suites that are in the test of the guard give to
+ * event_source_set_handicap(): vpump alone is slowed down.
+ */
+unsigned bench_handicap(const Bench *bench, const char *competitor);
 
 typedef void BenchFunc(Bench *bench, size_t competitor, void *opaque);
 

@@ -98,6 +98,7 @@ static void measure(Bench *bench, size_t competitor, void *opaque)
     bench_must(source, &error);
     peer = ops->open(ops, &(PeerConfig){ .source = source,
                                          .log2_ring = DRAIN_LOG2_RING });
+    event_source_set_handicap(source, bench_handicap(bench, ops->name));
     measure_saturated(bench, kind, peer);
     for (size_t i = 0; i < G_N_ELEMENTS(rates); i++) {
         /* The mock driver takes a system call an event, and not a short one. */

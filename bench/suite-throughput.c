@@ -51,9 +51,7 @@ static void measure(Bench *bench, size_t competitor, void *opaque)
     bench_must(source, &error);
     peer = ops->open(ops, &(PeerConfig){ .source = source,
                                          .log2_ring = DRAIN_LOG2_RING });
-    if (g_str_has_prefix(ops->name, FIGURES_OURS)) {
-        event_source_set_handicap(source, bench->handicap);
-    }
+    event_source_set_handicap(source, bench_handicap(bench, ops->name));
     drain_init(&drain, peer, setting->warm);
     figures_add(bench->figures,
                 &(FigureKind){ .name = setting->figure, .unit = "events/s",
