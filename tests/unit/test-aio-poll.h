@@ -117,6 +117,15 @@ static inline void turn_with_timer(AioFixture *f)
     aio_timer_free(timer);
 }
 
+/* Until @device was tested: of one turn a stall may take all the time. */
+static inline void turn_until_tested(AioFixture *f, const Device *device)
+{
+    do {
+        turn_with_timer(f);
+        trace_expect(f, "t");
+    } while (device->tests == 0);
+}
+
 static inline void set_params(AioFixture *f, int64_t max_ns, int64_t grow,
                               int64_t shrink)
 {

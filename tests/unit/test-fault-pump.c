@@ -312,7 +312,7 @@ static void settle_bh(void *opaque)
 static void test_settle_delivers_what_polling_read(Fixture *f,
                                                    gconstpointer data)
 {
-    aio_set_poll_params(f->ctx, 1000 * 1000, 0, 0);
+    aio_set_poll_params(f->ctx, INT64_C(100000000000), 0, 0);
     fault_pump_run(f->pump);
     set_ready(f, true);
     /* Dispatched twice: it polls from now on. */

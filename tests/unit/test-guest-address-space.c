@@ -10,6 +10,7 @@
 #include "base/thread.h"
 
 #include <sched.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -346,12 +347,24 @@ static void test_ram_or_frames_run_out(void)
 
 /* ---- Threads: a device, a handler of page requests, one that takes ---- */
 
+enum { WRITES = 20000, TAKEN = 2000 };
+
 typedef struct Device {
     Fixture *fixture;
     atomic_bool stop;
-    _Atomic uint64_t wanted;    /* address, or 0 */
+    uint64_t wanted;            /* address, between the two */
+    sem_t asked;
+    sem_t mapped;
     unsigned writes;
+    atomic_uint taken;          /* pages */
 } Device;
+
+static void wait_for(sem_t *sem)
+{
+    while (sem_wait(sem) < 0) {
+        continue;
+    }
+}
 
 static void wait_for_readers(Fixture *fixture, const uint64_t *addrs,
                              size_t count)
@@ -366,7 +379,7 @@ static void *run_device(void *opaque)
     Prng prng = { 42 };
 
     rcu_register_thread();
-    while (device->writes < 20000) {
+    while (device->writes < WRITES || atomic_load(&device->taken) < TAKEN) {
         uint64_t addr = addr_of(prng_below(&prng, PAGES));
         uint64_t *word;
 
@@ -378,13 +391,13 @@ static void *run_device(void *opaque)
         }
         rcu_section_leave();
         if (!word) {
-            atomic_store(&device->wanted, addr);
-            while (atomic_load(&device->wanted)) {
-                sched_yield();
-            }
+            device->wanted = addr;
+            sem_post(&device->asked);
+            wait_for(&device->mapped);
         }
     }
     atomic_store(&device->stop, true);
+    sem_post(&device->asked);
     rcu_unregister_thread();
     return NULL;
 }
@@ -394,15 +407,12 @@ static void *run_handler(void *opaque)
     Device *device = opaque;
 
     rcu_register_thread();
+    wait_for(&device->asked);
     while (!atomic_load(&device->stop)) {
-        uint64_t addr = atomic_load(&device->wanted);
-
-        if (addr) {
-            g_assert_true(guest_address_space_map(device->fixture->space,
-                                                  addr, true));
-            atomic_store(&device->wanted, 0);
-        }
-        sched_yield();
+        g_assert_true(guest_address_space_map(device->fixture->space,
+                                              device->wanted, true));
+        sem_post(&device->mapped);
+        wait_for(&device->asked);
     }
     rcu_unregister_thread();
     return NULL;
@@ -417,14 +427,20 @@ static void test_nothing_is_lost_among_threads(Fixture *fixture,
     Prng prng = { 7 };
 
     fixture->on_flush = wait_for_readers;
+    sem_init(&device.asked, 0, 0);
+    sem_init(&device.mapped, 0, 0);
     g_assert_cmpint(thread_create(&threads[0], run_device, &device), ==, 0);
     g_assert_cmpint(thread_create(&threads[1], run_handler, &device), ==, 0);
     while (!atomic_load(&device.stop)) {
-        guest_address_space_take(fixture->space, &prng, PAGES / 2);
+        atomic_fetch_add(&device.taken,
+                         guest_address_space_take(fixture->space, &prng,
+                                                  PAGES / 2));
         sched_yield();
     }
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
+    sem_destroy(&device.asked);
+    sem_destroy(&device.mapped);
     for (size_t i = 0; i < PAGES; i++) {
         uint64_t word;
 

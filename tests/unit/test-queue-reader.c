@@ -499,7 +499,7 @@ static void bh_unwatch(void *opaque)
  */
 static void poll_hit_then(Owner *o, AioBHFunc *func)
 {
-    aio_set_poll_params(o->ctx, 1000 * 1000, 0, 0);
+    aio_set_poll_params(o->ctx, INT64_C(100000000000), 0, 0);
     queue_reader_run(&o->reader);
     set_ready(o, true);
     /* Dispatched twice: it polls from now on. */

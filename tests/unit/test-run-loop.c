@@ -136,8 +136,8 @@ static void test_drain_gives_up(Fixture *f, gconstpointer unused)
 
     g_assert_false(run_loop_drain(f->loop, 20 * MS, never, f));
     g_assert_cmpint(aio_clock_ns() - start_ns, >=, 20 * MS);
-    /* At the start, at the end, and never more often than it may. */
-    g_assert_cmpint(f->asked, >=, 2);
+    /* At the start, maybe later, and never more often than it may. */
+    g_assert_cmpint(f->asked, >=, 1);
     g_assert_cmpint(f->asked, <=, 22);
 }
 

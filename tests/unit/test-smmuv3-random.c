@@ -255,11 +255,18 @@ static void consume(void)
 
 /* ---- All at once ---- */
 
+/* The device's thread has come to its turn, and so has an answer. */
+static bool has_answered(void)
+{
+    return viommu_get_page_stats(f->viommu).answered > 0;
+}
+
+/* The one that @resets goes on until the device was there, however late. */
 static void run_vcpu(uint32_t seed, bool resets)
 {
     GRand *rand = g_rand_new_with_seed(seed);
 
-    for (unsigned i = 1; i <= ROUNDS; i++) {
+    for (unsigned i = 1; i <= ROUNDS || (resets && !has_answered()); i++) {
         hand_over(rand);
         consume();
         write_at_random(rand);
