@@ -21,6 +21,8 @@
 #include <time.h>
 
 #define NS_PER_S INT64_C(1000000000)
+
+/* Events that are due within such a time are reported together. */
 #define BURST_NS 500000
 
 /*
@@ -136,6 +138,15 @@ int64_t workload_events_due_ns(uint64_t rate, size_t devices, size_t index,
 
     /* Rounded up, so that it agrees with the count at that time. */
     return n / rate * NS_PER_S + (n % rate * NS_PER_S + rate - 1) / rate;
+}
+
+int64_t workload_events_sleep_ns(uint64_t rate, uint64_t k, uint64_t most,
+                                 int64_t elapsed_ns)
+{
+    uint64_t burst = MIN(rate * BURST_NS / NS_PER_S, most);
+    int64_t due_ns = workload_events_due_ns(rate, 1, 0, k + MAX(burst, 1) - 1);
+
+    return MAX(due_ns - elapsed_ns, 0);
 }
 
 /* To a burst's last event, then all that is due, a few between two looks. */

@@ -90,4 +90,17 @@ uint64_t workload_events_due_count(uint64_t rate, size_t devices, size_t index,
 int64_t workload_events_due_ns(uint64_t rate, size_t devices, size_t index,
                                uint64_t k);
 
+/**
+ * workload_events_sleep_ns() - how long one device alone has nothing to do that
+ * is worth waking up for: until a burst is due, half a millisecond's; pure
+ * @k: its next event
+ * @most: no burst is larger: what the device has room for
+ * @elapsed_ns: since the start
+ *
+ * Return: ns; 0 if all of it is due. Never negative, which is without end to
+ * whoever sleeps.
+ */
+int64_t workload_events_sleep_ns(uint64_t rate, uint64_t k, uint64_t most,
+                                 int64_t elapsed_ns);
+
 #endif

@@ -32,9 +32,6 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-/* Groups that are due within such a time are raised together. */
-#define BURST_NS 500000
-
 enum {
     INDEX_WORDS = WORKLOAD_PAGES_OUTSTANDING_MAX / 64,
     /* Of the pages of an address space, one in so many stays in. */
@@ -325,23 +322,15 @@ static bool raise_due(LoadDevice *device)
 /* Until more are due; -1 if there is nothing to do without answers. */
 static int64_t sleep_ns(const LoadDevice *device, bool can_raise)
 {
-    uint64_t burst;
-    int64_t due_ns;
-
     if (!can_raise) {
         return -1;
     }
     if (device->config.rate == WORKLOAD_PAGES_RATE_MAX) {
         return 0;
     }
-    burst = MIN(device->config.rate * BURST_NS / NS_PER_S,
-                device->free_count);
-    due_ns = device->load->start_ns +
-             workload_events_due_ns(device->config.rate, 1, 0,
-                                    device->raised + MAX(burst, 1) - 1);
-    /* Not in MAX(), which would read the clock twice. */
-    due_ns -= aio_clock_ns();
-    return MAX(due_ns, 0);
+    return workload_events_sleep_ns(device->config.rate, device->raised,
+                                    device->free_count,
+                                    aio_clock_ns() - device->load->start_ns);
 }
 
 static void sleep_until_woken(LoadDevice *device, int64_t ns)

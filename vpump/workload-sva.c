@@ -24,9 +24,6 @@
 
 #define NS_PER_S INT64_C(1000000000)
 
-/* Operations that are due within such a time are started together. */
-#define BURST_NS 500000
-
 enum {
     LENGTH_MIN = 64,
     LENGTH_MAX = SVA_ACCEL_LENGTH_MAX,
@@ -293,21 +290,14 @@ static void start_operations(WorkloadSva *load)
 /* Until more are due; -1 if an interrupt will come before. */
 static int64_t sleep_ns(WorkloadSva *load, Phase phase)
 {
-    uint64_t burst;
-    int64_t due_ns;
-
     if (phase != PHASE_RUN || load->free_count == 0 ||
         load->config.rate == WORKLOAD_SVA_RATE_MAX) {
         return -1;
     }
-    burst = MIN(load->config.rate * BURST_NS / NS_PER_S, load->free_count);
-    due_ns = load->start_ns +
-             workload_events_due_ns(load->config.rate, 1, 0,
-                                    counter_get(&load->counters.started) +
-                                        MAX(burst, 1) - 1);
-    /* Not in MAX(), which would read the clock twice. */
-    due_ns -= aio_clock_ns();
-    return MAX(due_ns, 0);
+    return workload_events_sleep_ns(load->config.rate,
+                                    counter_get(&load->counters.started),
+                                    load->free_count,
+                                    aio_clock_ns() - load->start_ns);
 }
 
 /* Both descriptors are drained: what comes later wakes again. */

@@ -7,7 +7,7 @@
  * it; and there is none else but at the wrap of the numbers.
  *
  * run: -                | unwind 1 | pass
- * run: BAD_FOLLOW_CUT   | unwind 1 | fail pointer outside|upper bound|what comes next
+ * run: BAD_FOLLOW_CUT   | unwind 1 | fail what comes next
  * run: BAD_FOLLOW_FLAGS | unwind 1 | fail what comes next
  * run: BAD_FOLLOW_GAP   | unwind 1 | fail what comes next
  * run: BAD_FOLLOW_WRAP  | unwind 1 | fail as if it were taken alone

@@ -499,7 +499,8 @@ static void bh_unwatch(void *opaque)
  */
 static void poll_hit_then(Owner *o, AioBHFunc *func)
 {
-    aio_set_poll_params(o->ctx, INT64_C(100000000000), 0, 0);
+    /* So long that no stall makes it stop polling. */
+    aio_set_poll_params(o->ctx, G_MAXINT64 / 2, 0, 0);
     queue_reader_run(&o->reader);
     set_ready(o, true);
     /* Dispatched twice: it polls from now on. */

@@ -71,6 +71,34 @@ static void test_due_time_agrees_with_count(void)
     }
 }
 
+/* To the burst's last event; not at all, and never for ever, if that is late. */
+static void test_sleeps_until_a_burst_is_due(void)
+{
+    static const struct {
+        uint64_t rate, k, most;
+        int64_t elapsed_ns, sleep_ns;
+    } cases[] = {
+        /* rarer than a burst: until the next one */
+        { 1000, 0, 16, 0, 0 },
+        { 1000, 1, 16, 0, 1000000 },
+        { 1000, 1, 16, 999999, 1 },
+        { 1000, 1, 16, 1000000, 0 },
+        { 1000, 1, 16, 1000001, 0 },
+        { 1000, 1, 16, 3600 * NS_PER_S, 0 },
+        /* five of them, or as many as there is room for */
+        { 10000, 10, 16, 1000000, 400000 },
+        { 10000, 10, 3, 1000000, 200000 },
+        { 10000, 10, 16, 1400001, 0 },
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_assert_cmpint(
+            workload_events_sleep_ns(cases[i].rate, cases[i].k, cases[i].most,
+                                     cases[i].elapsed_ns),
+            ==, cases[i].sleep_ns);
+    }
+}
+
 /* All devices together keep the rate, whatever the time. */
 static void test_devices_share_the_rate(void)
 {
@@ -196,6 +224,8 @@ int main(int argc, char **argv)
     g_test_add_func("/workload-events/due-count", test_due_count);
     g_test_add_func("/workload-events/due-time-agrees-with-count",
                     test_due_time_agrees_with_count);
+    g_test_add_func("/workload-events/sleeps-until-a-burst-is-due",
+                    test_sleeps_until_a_burst_is_due);
     g_test_add_func("/workload-events/devices-share-the-rate",
                     test_devices_share_the_rate);
     ADD("rate-is-kept", test_rate_is_kept);

@@ -60,13 +60,14 @@ typedef struct Vevent {
 /**
  * struct VeventStream - opaque to its users, who embed it
  *
- * An event is due that has no flags, and one number: both are one comparison.
+ * The header that is due has no flags and one certain number: one comparison
+ * tells both.
  */
 typedef struct VeventStream {
     const uint8_t *pos;
     const uint8_t *end;
     size_t record_size;         /* [const] */
-    uint64_t due;               /* header_value() of the next without a loss */
+    uint64_t due;               /* vevent_header_value() of the next */
 } VeventStream;
 
 /**
